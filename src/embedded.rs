@@ -1,0 +1,193 @@
+//! The embedded cluster: a real server in this process that real clients can talk to.
+//!
+//! ```text
+//! kubectl, kube ──HTTPS──> api ──> rest ──> store ──> reconcile ──┐
+//!                                             ^                   v
+//!                              kubelet ───────┘            routing::compile
+//!                                 │ starts                        │
+//!                                 v                               v
+//! curl, browser ──HTTP──> gateway ──> proxy ──> workloads     RouteTable
+//!                                                 │  ^            │
+//!                                                 mesh ──> proxy ─┘
+//! ```
+//!
+//! PURE: `admission`, `discovery`, `patch`, `protobuf`, `reconcile`, `resource`, `rest`, `routing`,
+//! `selector`, `status`, `store`, `table`, `watch`. The others do IO.
+
+pub mod admission;
+pub mod api;
+pub mod body;
+pub mod credentials;
+pub mod discovery;
+pub mod forward_proxy;
+pub mod gateway;
+pub mod hub;
+pub mod kubelet;
+pub mod mesh;
+pub mod patch;
+pub mod profile;
+pub mod protobuf;
+pub mod proxy;
+pub mod reconcile;
+pub mod resource;
+pub mod rest;
+pub mod routing;
+pub mod selector;
+pub mod serve;
+pub mod status;
+pub mod store;
+pub mod table;
+pub mod watch;
+pub mod workloads;
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use tokio::net::TcpListener;
+
+use credentials::Credentials;
+use hub::Hub;
+use kubelet::Logs;
+use profile::Profile;
+use proxy::Proxy;
+use routing::attach::GATEWAYS;
+use routing::table::ObjectRef;
+use serve::{Stop, stop};
+
+/// A running embedded cluster. Dropping it stops everything and removes its files.
+pub struct EmbeddedCluster {
+    hub: Arc<Hub>,
+    kubeconfig: PathBuf,
+    api: SocketAddr,
+    forward_proxy: SocketAddr,
+    _stop: Stop,
+    _directory: tempfile::TempDir,
+}
+
+/// One listener of a Gateway, and where it can be reached.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GatewayListener {
+    /// The Gateway.
+    pub gateway: ObjectRef,
+    /// The listener's name.
+    pub listener: String,
+    /// The port that the Gateway asks for.
+    pub port: u16,
+    /// The address that is bound.
+    pub address: SocketAddr,
+}
+
+/// The cluster's Gateways, as they are when asked.
+#[derive(Clone, Debug)]
+pub struct Gateways(Arc<Hub>);
+
+impl EmbeddedCluster {
+    /// Starts a cluster with what a profile puts into it. The API answers when this returns; pods
+    /// and Gateways follow within milliseconds.
+    pub async fn start(profile: Profile) -> Result<Self> {
+        let directory = tempfile::Builder::new()
+            .prefix("footlights-")
+            .tempdir()
+            .context("making a private directory for the embedded cluster")?;
+        let listener = TcpListener::bind(("127.0.0.1", 0))
+            .await
+            .context("binding the API server's port")?;
+        let api = listener.local_addr()?;
+        let credentials = Credentials::generate().context("making the embedded cluster's CA")?;
+        let kubeconfig = directory.path().join("kubeconfig");
+        credentials.write_kubeconfig(&kubeconfig, &format!("https://{api}"))?;
+
+        let hub = Arc::new(Hub::new(fastrand::u64(..)));
+        let logs = Logs::default();
+        let proxy = Proxy::new();
+        let (stop, stopped) = stop();
+        profile::install(&hub, profile)?;
+        tokio::spawn(kubelet::run(hub.clone(), proxy.clone(), logs.clone(), stopped.clone()));
+        tokio::spawn(gateway::run(hub.clone(), proxy, stopped.clone()));
+        let forward = TcpListener::bind(("127.0.0.1", 0)).await?;
+        let forward_proxy = forward.local_addr()?;
+        let gateways = Gateways(hub.clone());
+        tokio::spawn(forward_proxy::run(forward, gateways, stopped.clone()));
+        let api_hub = hub.clone();
+        tokio::spawn(async move {
+            api::run(listener, &credentials, api_hub, logs, stopped).await;
+        });
+        Ok(EmbeddedCluster {
+            hub,
+            kubeconfig,
+            api,
+            forward_proxy,
+            _stop: stop,
+            _directory: directory,
+        })
+    }
+
+    /// The kubeconfig that leads here.
+    pub fn kubeconfig(&self) -> &Path {
+        &self.kubeconfig
+    }
+
+    /// The API server's address.
+    pub fn api(&self) -> SocketAddr {
+        self.api
+    }
+
+    /// The forward proxy's address.
+    pub fn forward_proxy(&self) -> SocketAddr {
+        self.forward_proxy
+    }
+
+    /// A handle on the Gateways.
+    pub fn gateways(&self) -> Gateways {
+        Gateways(self.hub.clone())
+    }
+}
+
+impl Gateways {
+    /// All listeners that are bound, in order of the Gateways' addresses.
+    pub fn list(&self) -> Vec<GatewayListener> {
+        let table = self.0.table();
+        let bound = self.0.bound();
+        let mut listeners: Vec<GatewayListener> = table
+            .listeners
+            .iter()
+            .filter_map(|l| {
+                let address = *bound.get(&(l.gateway.clone(), l.port))?;
+                Some(GatewayListener {
+                    gateway: l.gateway.clone(),
+                    listener: l.name.clone(),
+                    port: l.port,
+                    address,
+                })
+            })
+            .collect();
+        listeners.sort_by_key(|l| l.address.ip());
+        listeners
+    }
+
+    /// Where the listener really is that a client asks for by the Gateway's address and port.
+    pub fn bound(&self, host: &str, port: u16) -> Option<SocketAddr> {
+        let host = if host == "localhost" { "127.0.0.1" } else { host };
+        self.list()
+            .into_iter()
+            .find(|l| l.port == port && l.address.ip().to_string() == host)
+            .map(|l| l.address)
+    }
+
+    /// Wakes when anything in the cluster changes.
+    pub fn changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.0.revisions()
+    }
+
+    /// True once there is a Gateway and every pod is ready.
+    pub fn settled(&self) -> bool {
+        let pods_ready = self.0.read(|state| {
+            let mut pods = state.store.list("pods", None);
+            pods.all(|(_, pod)| routing::compile::is_ready(pod))
+        });
+        let gateways = self.0.read(|state| state.store.list(GATEWAYS, None).count());
+        pods_ready && self.list().len() >= gateways
+    }
+}

@@ -1,0 +1,97 @@
+//! A CA, a server certificate and a token for one run, and the kubeconfig that carries them.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::{Context, Result};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+
+/// The name of the embedded cluster's context.
+pub const CONTEXT: &str = "footlights-embedded";
+
+/// What a client needs to be let in, and what the server needs to be trusted.
+pub struct Credentials {
+    /// The bearer token.
+    pub token: String,
+    ca_pem: String,
+    /// For the listener.
+    pub tls: Arc<rustls::ServerConfig>,
+}
+
+impl Credentials {
+    /// Makes fresh ones for 127.0.0.1.
+    pub fn generate() -> Result<Self> {
+        let ca_key = KeyPair::generate().context("generating the CA's key")?;
+        let mut ca = CertificateParams::new(Vec::new())?;
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+        ca.distinguished_name
+            .push(rcgen::DnType::CommonName, "Footlights embedded cluster");
+        let ca_pem = ca.self_signed(&ca_key)?.pem();
+        let issuer = Issuer::new(ca, ca_key);
+
+        let key = KeyPair::generate().context("generating the server's key")?;
+        let names = ["127.0.0.1", "localhost", "kubernetes"].map(str::to_owned);
+        let mut server = CertificateParams::new(names.to_vec())?;
+        server
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "footlights");
+        let certificate = server.signed_by(&key, &issuer)?;
+        let mut tls = rustls::ServerConfig::builder()
+            .with_no_client_auth()
+            .with_single_cert(
+                vec![CertificateDer::from(certificate.der().to_vec())],
+                PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?,
+            )
+            .context("setting up TLS")?;
+        tls.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        Ok(Credentials {
+            token: token(),
+            ca_pem,
+            tls: Arc::new(tls),
+        })
+    }
+
+    /// Writes a kubeconfig for `server`, readable by its owner only.
+    pub fn write_kubeconfig(&self, path: &Path, server: &str) -> Result<()> {
+        let text = format!(
+            "apiVersion: v1\n\
+             kind: Config\n\
+             clusters:\n\
+             - name: {CONTEXT}\n  cluster:\n    server: {server}\n    \
+             certificate-authority-data: {ca}\n\
+             users:\n\
+             - name: {CONTEXT}\n  user:\n    token: {token}\n\
+             contexts:\n\
+             - name: {CONTEXT}\n  context:\n    cluster: {CONTEXT}\n    user: {CONTEXT}\n    \
+             namespace: default\n\
+             current-context: {CONTEXT}\n",
+            ca = STANDARD.encode(&self.ca_pem),
+            token = self.token,
+        );
+        OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(path)
+            .and_then(|mut file| file.write_all(text.as_bytes()))
+            .with_context(|| format!("writing the kubeconfig {}", path.display()))
+    }
+}
+
+fn token() -> String {
+    let mut bytes = [0_u8; 24];
+    // ring's generator is the operating system's; it fails only where nothing else would work.
+    let filled = rustls::crypto::ring::default_provider()
+        .secure_random
+        .fill(&mut bytes);
+    debug_assert!(filled.is_ok());
+    base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(bytes)
+}

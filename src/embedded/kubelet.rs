@@ -1,0 +1,204 @@
+//! The node: runs each pod's workload, and writes what became of it into the pod's status.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+use tower::Service as _;
+
+use super::body::boxed;
+use super::hub::Hub;
+use super::mesh::Mesh;
+use super::proxy::Proxy;
+use super::routing::compile::PORTS_ANNOTATION;
+use super::serve::{Stop, Stopped, serve, stop};
+use super::store::{Key, Object};
+use super::workloads::{self, Container, Log};
+
+/// The logs of running pods, by uid.
+pub type Logs = Arc<Mutex<BTreeMap<String, Log>>>;
+
+/// Starts and stops pods as they come and go, until stopped.
+pub async fn run(hub: Arc<Hub>, proxy: Proxy, logs: Logs, mut stopped: Stopped) {
+    let mut revisions = hub.revisions();
+    let mut running: BTreeMap<String, Vec<Stop>> = BTreeMap::new();
+    let mut started: u32 = 0;
+    loop {
+        let pods: Vec<(Key, Object)> = hub.read(|state| {
+            let pods = state.store.list("pods", None);
+            pods.map(|(k, o)| (k.clone(), o.clone())).collect()
+        });
+        let uid = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap_or("").to_owned();
+        let alive: Vec<String> = pods.iter().map(|(_, p)| uid(p)).collect();
+        running.retain(|u, _| alive.contains(u));
+        lock(&logs).retain(|u, _| alive.contains(u));
+        for (key, pod) in pods {
+            if running.contains_key(&uid(&pod)) {
+                continue;
+            }
+            let log = Log::new();
+            lock(&logs).insert(uid(&pod), log.clone());
+            started += 1;
+            let ip = format!("10.42.0.{}", 1 + started % 250);
+            let stops = start(&hub, &proxy, &key, &pod, &ip, log).await;
+            running.insert(uid(&pod), stops);
+        }
+        tokio::select! {
+            changed = revisions.changed() => if changed.is_err() { return },
+            () = stopped.wait() => return,
+        }
+    }
+}
+
+/// The lock is held for single calls only, so a poisoned one holds whole data.
+pub fn lock(logs: &Logs) -> std::sync::MutexGuard<'_, BTreeMap<String, Log>> {
+    logs.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn start(
+    hub: &Arc<Hub>,
+    proxy: &Proxy,
+    key: &Key,
+    pod: &Value,
+    ip: &str,
+    log: Log,
+) -> Vec<Stop> {
+    let mut stops = Vec::new();
+    let mut ports = Vec::new();
+    let mut statuses = Vec::new();
+    for spec in pod["spec"]["containers"].as_array().into_iter().flatten() {
+        let image = spec["image"].as_str().unwrap_or("");
+        let (name, tag) = workloads::split_image(image);
+        let container = Container {
+            image: name,
+            tag,
+            pod: key.name.clone(),
+            env: environment(spec, pod, ip),
+            mesh: Mesh::new(hub.clone(), proxy.clone(), &key.namespace),
+            log: log.clone(),
+        };
+        let Some(workload) = workloads::find(&container) else {
+            report_unknown_image(hub, key, pod, image);
+            statuses.push(container_status(spec, Err(image)));
+            continue;
+        };
+        let declared = spec["ports"].as_array().into_iter().flatten();
+        let mut container_ports: Vec<u64> =
+            declared.filter_map(|p| p["containerPort"].as_u64()).collect();
+        if container_ports.is_empty() {
+            container_ports.push(u64::from(workload.default_port));
+        }
+        for port in container_ports {
+            let bound = TcpListener::bind(("127.0.0.1", 0)).await;
+            let Some((listener, address)) =
+                bound.and_then(|l| l.local_addr().map(|a| (l, a))).ok()
+            else {
+                continue;
+            };
+            let (stop, stopped) = stop();
+            let router = workload.router.clone();
+            tokio::spawn(serve(listener, workload.protocol, stopped, move |peer| {
+                let mut router = router.clone();
+                tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+                    request.extensions_mut().insert(peer);
+                    let answer = router.call(request.map(axum::body::Body::new));
+                    async move { answer.await.map(|response| response.map(boxed)) }
+                })
+            }));
+            stops.push(stop);
+            ports.push(format!("{port}={address}"));
+        }
+        statuses.push(container_status(spec, Ok(())));
+    }
+    let uid = pod["metadata"]["uid"].clone();
+    hub.change(|state, now| {
+        state.store.update(key, now, |o| {
+            if o["metadata"]["uid"] == uid {
+                o["metadata"]["annotations"][PORTS_ANNOTATION] = json!(ports.join(","));
+                let start = o["metadata"]["creationTimestamp"].clone();
+                o["status"] = pod_status(&statuses, ip, &start, now);
+            }
+        });
+    });
+    stops
+}
+
+/// The container's environment, with `fieldRef`s resolved and what the container runtime adds.
+fn environment(spec: &Value, pod: &Value, ip: &str) -> BTreeMap<String, String> {
+    let mut env = BTreeMap::new();
+    let name = pod["metadata"]["name"].as_str().unwrap_or("");
+    env.insert("HOSTNAME".to_owned(), name.to_owned());
+    for variable in spec["env"].as_array().into_iter().flatten() {
+        let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
+            Some("status.podIP") => ip.to_owned(),
+            Some("spec.nodeName") => "footlights".to_owned(),
+            Some(path) => {
+                let pointer = format!("/{}", path.replace('.', "/"));
+                let value = pod.pointer(&pointer).and_then(Value::as_str);
+                value.unwrap_or("").to_owned()
+            }
+            None => variable["value"].as_str().unwrap_or("").to_owned(),
+        };
+        if let Some(name) = variable["name"].as_str() {
+            env.insert(name.to_owned(), value);
+        }
+    }
+    env
+}
+
+fn container_status(spec: &Value, outcome: Result<(), &str>) -> Value {
+    let state = match outcome {
+        Ok(()) => json!({"running": {}}),
+        Err(image) => json!({"waiting": {"reason": "ImagePullBackOff",
+            "message": format!("the embedded cluster has no image {image}")}}),
+    };
+    let image = &spec["image"];
+    json!({"name": spec["name"], "image": image, "imageID": image, "ready": outcome.is_ok(),
+           "started": outcome.is_ok(), "restartCount": 0, "state": state, "lastState": {}})
+}
+
+fn pod_status(containers: &[Value], ip: &str, start: &Value, now: &str) -> Value {
+    let ready = containers.iter().all(|c| c["ready"] == true);
+    let flag = if ready { "True" } else { "False" };
+    let condition = |kind: &str, status: &str| {
+        let mut condition = json!({"type": kind, "status": status, "lastProbeTime": null,
+                                   "lastTransitionTime": now});
+        if status == "False" {
+            condition["reason"] = json!("ContainersNotReady");
+        }
+        condition
+    };
+    let mut containers = containers.to_vec();
+    for container in &mut containers {
+        if container["state"]["running"].is_object() {
+            container["state"]["running"]["startedAt"] = json!(now);
+        }
+    }
+    json!({
+        "phase": if ready { "Running" } else { "Pending" },
+        "conditions": [condition("Initialized", "True"), condition("Ready", flag),
+                       condition("ContainersReady", flag), condition("PodScheduled", "True")],
+        "containerStatuses": containers, "hostIP": "127.0.0.1", "podIP": ip,
+        "podIPs": [{"ip": ip}], "qosClass": "Burstable", "startTime": start,
+    })
+}
+
+fn report_unknown_image(hub: &Hub, key: &Key, pod: &Value, image: &str) {
+    let message = format!(
+        "Failed to pull image \"{image}\": the embedded cluster has no such image; it runs the \
+         Faces images (faces-smiley, faces-color, faces-face, faces-gui, faces-workload)"
+    );
+    hub.change(|state, now| {
+        let name = format!("{}.{}", key.name, state.store.suffix(10));
+        let event = json!({
+            "apiVersion": "v1", "kind": "Event",
+            "metadata": {"name": name, "namespace": key.namespace},
+            "involvedObject": {"kind": "Pod", "namespace": key.namespace, "name": key.name,
+                               "uid": pod["metadata"]["uid"], "apiVersion": "v1"},
+            "type": "Warning", "reason": "Failed", "message": message, "count": 1,
+            "firstTimestamp": now, "lastTimestamp": now, "source": {"component": "footlights"},
+        });
+        state.store.put(Key::new("events", &key.namespace, &name), event, now);
+    });
+}

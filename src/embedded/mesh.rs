@@ -1,0 +1,72 @@
+//! Calls between workloads: what a sidecar would do, by the mesh's routes.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use http::{Request, Response};
+
+use super::body::{Body, boxed};
+use super::hub::Hub;
+use super::proxy::Proxy;
+use super::routing::{Decision, RequestHead};
+use super::routing::table::ObjectRef;
+
+/// A pod's way to Services.
+#[derive(Clone, Debug)]
+pub struct Mesh {
+    hub: Arc<Hub>,
+    proxy: Proxy,
+    namespace: String,
+}
+
+impl Mesh {
+    /// For a pod of a namespace.
+    pub fn new(hub: Arc<Hub>, proxy: Proxy, namespace: &str) -> Self {
+        Mesh {
+            hub,
+            proxy,
+            namespace: namespace.to_owned(),
+        }
+    }
+
+    /// Sends a request whose URI names a Service: `http://smiley/edge/`, `http://color.faces:80/…`.
+    pub async fn send(&self, request: Request<Body>) -> Response<Body> {
+        let table = self.hub.table();
+        let authority = request.uri().authority().cloned();
+        let decide = |head: &RequestHead<'_>| {
+            let Some(authority) = &authority else {
+                return Decision::Answer(502, "the request names no Service".to_owned());
+            };
+            let (service, port) = self.service(authority);
+            table.in_mesh(&self.namespace, &service, port, head, &mut fastrand::Rng::new())
+        };
+        self.proxy.handle(request, decide).await
+    }
+
+    /// `smiley`, `smiley.faces`, `smiley.faces.svc.cluster.local`: DNS as a pod sees it.
+    fn service(&self, authority: &http::uri::Authority) -> (ObjectRef, u16) {
+        let mut labels = authority.host().split('.');
+        let name = labels.next().unwrap_or("");
+        let namespace = labels.next().unwrap_or(&self.namespace);
+        (ObjectRef::new(namespace, name), authority.port_u16().unwrap_or(80))
+    }
+}
+
+/// As the channel of a gRPC client.
+impl tower::Service<Request<tonic::body::Body>> for Mesh {
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = BoxFuture<'static, Result<Response<Body>, Infallible>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<tonic::body::Body>) -> Self::Future {
+        let mesh = self.clone();
+        async move { Ok(mesh.send(request.map(boxed)).await) }.boxed()
+    }
+}

@@ -1,0 +1,269 @@
+//! The patch types of the API, as functions from object and patch to object.
+//!
+//! Pure. Strategic merge follows Kubernetes' rules for the lists of built-in kinds; the list keys
+//! are the `patchMergeKey`s of the API's own types.
+
+use serde_json::{Map, Value};
+
+use super::status::ApiError;
+
+/// A patch type, from the request's `Content-Type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PatchType {
+    /// RFC 6902.
+    Json,
+    /// RFC 7386.
+    Merge,
+    /// Kubernetes' own.
+    Strategic,
+}
+
+impl PatchType {
+    /// The patch type of a media type, if it is one.
+    pub fn of(content_type: &str) -> Option<Self> {
+        match content_type.split(';').next().unwrap_or("").trim() {
+            "application/json-patch+json" => Some(PatchType::Json),
+            "application/merge-patch+json" => Some(PatchType::Merge),
+            "application/strategic-merge-patch+json" => Some(PatchType::Strategic),
+            _ => None,
+        }
+    }
+}
+
+/// Applies a patch.
+pub fn apply(kind: PatchType, object: &Value, patch: &Value) -> Result<Value, ApiError> {
+    let mut result = object.clone();
+    match kind {
+        PatchType::Merge => json_patch::merge(&mut result, patch),
+        PatchType::Strategic => strategic(&mut result, patch),
+        PatchType::Json => {
+            let patch: json_patch::Patch = serde_json::from_value(patch.clone())
+                .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
+            json_patch::patch(&mut result, &patch).map_err(|e| {
+                ApiError::bad_request(format!("the server rejected our request: {e}"))
+            })?;
+        }
+    }
+    Ok(result)
+}
+
+/// The merge patch that turns `live` into `modified`, and deletes what `original` had and
+/// `modified` has no more: what `kubectl apply` sends for a custom resource.
+pub fn three_way_merge(original: &Value, modified: &Value, live: &Value) -> Value {
+    let empty = Map::new();
+    let (original, live) = (
+        original.as_object().unwrap_or(&empty),
+        live.as_object().unwrap_or(&empty),
+    );
+    let wanted = modified.as_object().unwrap_or(&empty);
+    let mut patch = Map::new();
+    for (key, value) in wanted {
+        let now = live.get(key).unwrap_or(&Value::Null);
+        if value.is_object() && now.is_object() {
+            let inner = three_way_merge(original.get(key).unwrap_or(&Value::Null), value, now);
+            if inner.as_object().is_some_and(|o| !o.is_empty()) {
+                patch.insert(key.clone(), inner);
+            }
+        } else if value != now {
+            patch.insert(key.clone(), value.clone());
+        }
+    }
+    for key in original.keys() {
+        if !wanted.contains_key(key) && live.contains_key(key) {
+            patch.insert(key.clone(), Value::Null);
+        }
+    }
+    Value::Object(patch)
+}
+
+/// The key by which the items of a list are told apart, by the list's field name.
+fn merge_key(field: &str) -> Option<&'static str> {
+    Some(match field {
+        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes"
+        | "imagePullSecrets" => "name",
+        "volumeMounts" => "mountPath",
+        "conditions" => "type",
+        "hostAliases" | "podIPs" | "hostIPs" => "ip",
+        "ownerReferences" => "uid",
+        "topologySpreadConstraints" => "topologyKey",
+        _ => return None,
+    })
+}
+
+/// `ports` are told apart by `containerPort` in a container and by `port` in a Service.
+fn ports_key(items: &[Value]) -> &'static str {
+    if items.iter().any(|i| i.get("containerPort").is_some()) {
+        "containerPort"
+    } else {
+        "port"
+    }
+}
+
+fn strategic(target: &mut Value, patch: &Value) {
+    let Some(changes) = patch.as_object() else {
+        *target = patch.clone();
+        return;
+    };
+    if changes.get("$patch").and_then(Value::as_str) == Some("replace") {
+        let mut replaced = patch.clone();
+        if let Some(fields) = replaced.as_object_mut() {
+            fields.remove("$patch");
+        }
+        *target = replaced;
+        return;
+    }
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    let Some(fields) = target.as_object_mut() else {
+        return;
+    };
+    if let Some(keep) = changes.get("$retainKeys").and_then(Value::as_array) {
+        fields.retain(|k, _| keep.iter().any(|v| v == k));
+    }
+    for (key, value) in changes {
+        if let Some(list) = key.strip_prefix("$deleteFromPrimitiveList/") {
+            delete_from_list(fields.get_mut(list), value);
+        } else if key.starts_with('$') {
+            continue;
+        } else if value.is_null() {
+            fields.remove(key);
+        } else if let Some(items) = value.as_array() {
+            merge_list(fields.entry(key.clone()).or_insert(Value::Null), items, key);
+        } else {
+            strategic(fields.entry(key.clone()).or_insert(Value::Null), value);
+        }
+    }
+    for (key, order) in changes {
+        if let Some(list) = key.strip_prefix("$setElementOrder/") {
+            reorder(fields.get_mut(list), order, list);
+        }
+    }
+}
+
+fn delete_from_list(list: Option<&mut Value>, gone: &Value) {
+    if let (Some(Value::Array(items)), Some(gone)) = (list, gone.as_array()) {
+        items.retain(|item| !gone.contains(item));
+    }
+}
+
+fn merge_list(target: &mut Value, items: &[Value], field: &str) {
+    if field == "finalizers" {
+        let mut merged = target.as_array().cloned().unwrap_or_default();
+        merged.extend(items.iter().filter(|i| !target_contains(target, i)).cloned());
+        *target = Value::Array(merged);
+        return;
+    }
+    let key = match field {
+        "ports" => Some(ports_key(items)),
+        _ => merge_key(field),
+    };
+    let Some(key) = key else {
+        *target = Value::Array(items.to_vec());
+        return;
+    };
+    let mut merged = target.as_array().cloned().unwrap_or_default();
+    if items.iter().any(|i| i["$patch"] == "replace") {
+        merged.clear();
+    }
+    for item in items {
+        let at = merged.iter().position(|m| m[key] == item[key]);
+        match (item["$patch"].as_str(), at) {
+            (Some("replace"), _) => {}
+            (Some("delete"), Some(at)) => drop(merged.remove(at)),
+            (Some("delete"), None) => {}
+            (_, Some(at)) => strategic(&mut merged[at], item),
+            (_, None) => merged.push(item.clone()),
+        }
+    }
+    *target = Value::Array(merged);
+}
+
+fn target_contains(target: &Value, item: &Value) -> bool {
+    target.as_array().is_some_and(|items| items.contains(item))
+}
+
+/// Puts the items of a list in the order that the patch names; the others keep their place after.
+fn reorder(list: Option<&mut Value>, order: &Value, field: &str) {
+    let (Some(Value::Array(items)), Some(order)) = (list, order.as_array()) else {
+        return;
+    };
+    let key = match field {
+        "ports" => Some(ports_key(items)),
+        _ => merge_key(field),
+    };
+    let place = |item: &Value| {
+        order
+            .iter()
+            .position(|o| match key {
+                Some(key) => o[key] == item[key],
+                None => o == item,
+            })
+            .unwrap_or(usize::MAX)
+    };
+    items.sort_by_key(place);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn strategic_merge_follows_the_lists_keys() {
+        let object = json!({"spec": {"replicas": 1, "containers": [
+            {"name": "a", "image": "x:1", "env": [{"name": "K", "value": "1"}, {"name": "L", "value": "2"}]},
+            {"name": "b", "image": "y:1"}]}});
+        let cases = [
+            (
+                json!({"spec": {"containers": [{"name": "a", "image": "x:2"}]}}),
+                json!(["x:2", "y:1"]),
+            ),
+            (
+                json!({"spec": {"containers": [{"name": "b", "$patch": "delete"}]}}),
+                json!(["x:1"]),
+            ),
+            (
+                json!({"spec": {"$setElementOrder/containers": [{"name": "c"}, {"name": "b"}, {"name": "a"}],
+                                "containers": [{"name": "c", "image": "z:1"}]}}),
+                json!(["z:1", "y:1", "x:1"]),
+            ),
+        ];
+        for (patch, images) in cases {
+            let result = apply(PatchType::Strategic, &object, &patch).unwrap();
+            let seen: Value = result["spec"]["containers"]
+                .as_array()
+                .unwrap()
+                .iter()
+                .map(|c| c["image"].clone())
+                .collect();
+            assert_eq!(seen, images, "{patch}");
+            assert_eq!(result["spec"]["replicas"], 1);
+        }
+        let env = json!({"spec": {"containers": [{"name": "a", "env": [{"name": "K", "value": "9"}]}]}});
+        let result = apply(PatchType::Strategic, &object, &env).unwrap();
+        assert_eq!(
+            result["spec"]["containers"][0]["env"],
+            json!([{"name": "K", "value": "9"}, {"name": "L", "value": "2"}])
+        );
+    }
+
+    #[test]
+    fn a_three_way_merge_deletes_only_what_the_file_had() {
+        let original = json!({"a": 1, "b": {"x": 1, "y": 2}});
+        let modified = json!({"a": 2, "b": {"x": 1}});
+        let live = json!({"a": 1, "b": {"x": 1, "y": 2, "z": 3}, "c": 4});
+        assert_eq!(
+            three_way_merge(&original, &modified, &live),
+            json!({"a": 2, "b": {"y": null}})
+        );
+    }
+
+    #[test]
+    fn a_bad_json_patch_is_a_bad_request() {
+        let error = apply(PatchType::Json, &json!({}), &json!({"op": "x"})).unwrap_err();
+        assert_eq!(error.code, 400);
+        let missing = json!([{"op": "remove", "path": "/a"}]);
+        assert!(apply(PatchType::Json, &json!({}), &missing).is_err());
+    }
+}

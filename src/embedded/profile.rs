@@ -1,0 +1,70 @@
+//! What an embedded cluster starts with.
+
+use anyhow::{Context, Result, bail};
+
+use super::hub::Hub;
+use super::rest::{Reply, Request};
+use crate::manifest;
+
+/// How much stands already when a script begins.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Profile {
+    /// Namespaces only.
+    Bare,
+    /// The Gateway API with a GatewayClass, and a mesh; no workloads.
+    #[default]
+    Gateway,
+    /// Also Faces, its Gateway and its base routes.
+    Workshop,
+}
+
+const GATEWAY: &str = include_str!("../../assets/profiles/gateway.yaml");
+const WORKSHOP: &str = include_str!("../../assets/profiles/workshop.yaml");
+
+/// Creates a profile's objects through the REST layer, as a client would.
+pub fn install(hub: &Hub, profile: Profile) -> Result<()> {
+    for name in ["default", "kube-system", "kube-public"] {
+        create(hub, &serde_json::json!({"apiVersion": "v1", "kind": "Namespace",
+                                        "metadata": {"name": name}}))?;
+    }
+    let manifests: &[&str] = match profile {
+        Profile::Bare => &[],
+        Profile::Gateway => &[GATEWAY],
+        Profile::Workshop => &[GATEWAY, WORKSHOP],
+    };
+    for text in manifests {
+        for document in manifest::parse(text).context("reading a built-in profile")? {
+            create(hub, &document.object)?;
+        }
+    }
+    Ok(())
+}
+
+fn create(hub: &Hub, object: &serde_json::Value) -> Result<()> {
+    let api_version = object["apiVersion"].as_str().unwrap_or("");
+    let kind = object["kind"].as_str().unwrap_or("");
+    let (group, version) = api_version.split_once('/').unwrap_or(("", api_version));
+    let resource = hub.read(|state| state.registry.of_kind(group, kind).cloned());
+    let Some(resource) = resource else {
+        bail!("a built-in profile has an object of unknown kind {kind}");
+    };
+    let root = if group.is_empty() { "/api" } else { "/apis" };
+    let namespace = match object["metadata"]["namespace"].as_str() {
+        _ if !resource.namespaced() => String::new(),
+        Some(namespace) => format!("namespaces/{namespace}/"),
+        None => "namespaces/default/".to_owned(),
+    };
+    let group = if group.is_empty() { String::new() } else { format!("{group}/") };
+    let request = Request {
+        method: "POST".to_owned(),
+        path: format!("{root}/{group}{version}/{namespace}{}", resource.plural),
+        body: object.to_string().into_bytes(),
+        ..Request::default()
+    };
+    match hub.request(&request) {
+        Ok(Reply::Json { .. }) => Ok(()),
+        Ok(other) => bail!("creating {kind} of a built-in profile: {other:?}"),
+        Err(error) => bail!("creating {kind} of a built-in profile: {}", error.message),
+    }
+}

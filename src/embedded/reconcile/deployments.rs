@@ -1,0 +1,186 @@
+//! Deployments to ReplicaSets to Pods, with rolling updates.
+//!
+//! A new template gets its own ReplicaSet; the old one gives way once the new one's pods are ready.
+
+use serde_json::{Value, json};
+
+use super::{condition, keep_transition_times};
+use crate::embedded::rest::State;
+use crate::embedded::routing::compile::is_ready;
+use crate::embedded::store::{Key, Object};
+
+const DEPLOYMENTS: &str = "deployments.apps";
+const REPLICA_SETS: &str = "replicasets.apps";
+const HASH_LABEL: &str = "pod-template-hash";
+
+/// Reconciles all Deployments and ReplicaSets.
+pub fn reconcile(state: &mut State, now: &str) {
+    for (key, deployment) in all(state, DEPLOYMENTS) {
+        roll(state, &key, &deployment, now);
+    }
+    for (key, replica_set) in all(state, REPLICA_SETS) {
+        match_pods(state, &key, &replica_set, now);
+    }
+    for (key, replica_set) in all(state, REPLICA_SETS) {
+        let pods = owned(state, "pods", &replica_set);
+        let ready = pods.iter().filter(|(_, p)| is_ready(p)).count();
+        let status = json!({"replicas": pods.len(), "readyReplicas": ready, "availableReplicas": ready,
+                            "observedGeneration": replica_set["metadata"]["generation"]});
+        state.store.update(&key, now, |o| o["status"] = status);
+    }
+    for (key, deployment) in all(state, DEPLOYMENTS) {
+        let status = deployment_status(state, &deployment, now);
+        state.store.update(&key, now, |o| o["status"] = status);
+    }
+}
+
+fn all(state: &State, resource: &str) -> Vec<(Key, Object)> {
+    state
+        .store
+        .list(resource, None)
+        .map(|(k, o)| (k.clone(), o.clone()))
+        .collect()
+}
+
+fn owned(state: &State, resource: &str, owner: &Value) -> Vec<(Key, Object)> {
+    let uid = &owner["metadata"]["uid"];
+    let namespace = owner["metadata"]["namespace"].as_str();
+    state
+        .store
+        .list(resource, namespace)
+        .filter(|(_, o)| o["metadata"]["ownerReferences"][0]["uid"] == *uid)
+        .map(|(k, o)| (k.clone(), o.clone()))
+        .collect()
+}
+
+fn owner_reference(kind: &str, owner: &Value) -> Value {
+    json!([{"apiVersion": "apps/v1", "kind": kind, "name": owner["metadata"]["name"],
+            "uid": owner["metadata"]["uid"], "controller": true, "blockOwnerDeletion": true}])
+}
+
+/// Ten characters that stand for a pod template, in the alphabet of generated names.
+fn template_hash(template: &Value) -> String {
+    const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for byte in template.to_string().bytes() {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
+    }
+    (0..10)
+        .map(|i| char::from(ALPHABET[(hash >> (i * 5)) as usize % ALPHABET.len()]))
+        .collect()
+}
+
+fn roll(state: &mut State, key: &Key, deployment: &Value, now: &str) {
+    let hash = template_hash(&deployment["spec"]["template"]);
+    let wanted = deployment["spec"]["replicas"].as_i64().unwrap_or(1);
+    let current = Key::new(REPLICA_SETS, &key.namespace, &format!("{}-{hash}", key.name));
+    if state.store.get(&current).is_none() {
+        let replica_set = new_replica_set(deployment, &current, &hash);
+        state.store.put(current.clone(), replica_set, now);
+    }
+    state.store.update(&current, now, |o| o["spec"]["replicas"] = json!(wanted));
+    let ready = state.store.get(&current).map_or(0, |o| {
+        owned(state, "pods", o).iter().filter(|(_, p)| is_ready(p)).count() as i64
+    });
+    if ready < wanted {
+        return;
+    }
+    for (old, _) in owned(state, REPLICA_SETS, deployment) {
+        if old != current {
+            state.store.update(&old, now, |o| o["spec"]["replicas"] = json!(0));
+        }
+    }
+}
+
+fn new_replica_set(deployment: &Value, key: &Key, hash: &str) -> Value {
+    let mut template = deployment["spec"]["template"].clone();
+    template["metadata"]["labels"][HASH_LABEL] = json!(hash);
+    let mut selector = deployment["spec"]["selector"].clone();
+    selector["matchLabels"][HASH_LABEL] = json!(hash);
+    json!({
+        "apiVersion": "apps/v1", "kind": "ReplicaSet",
+        "metadata": {"name": key.name, "namespace": key.namespace,
+                     "labels": template["metadata"]["labels"],
+                     "ownerReferences": owner_reference("Deployment", deployment)},
+        "spec": {"replicas": 0, "selector": selector, "template": template},
+    })
+}
+
+fn match_pods(state: &mut State, key: &Key, replica_set: &Value, now: &str) {
+    let wanted = replica_set["spec"]["replicas"].as_u64().unwrap_or(0) as usize;
+    let mut pods = owned(state, "pods", replica_set);
+    // Pods that are not ready go first.
+    pods.sort_by_key(|(_, p)| !is_ready(p));
+    for (pod, _) in pods.iter().skip(wanted) {
+        state.store.delete(pod);
+    }
+    for _ in pods.len()..wanted {
+        let name = format!("{}-{}", key.name, state.store.suffix(5));
+        let template = &replica_set["spec"]["template"];
+        let mut spec = template["spec"].clone();
+        spec["nodeName"] = json!("footlights");
+        let pod = json!({
+            "apiVersion": "v1", "kind": "Pod",
+            "metadata": {"name": name, "namespace": key.namespace,
+                         "generateName": format!("{}-", key.name),
+                         "labels": template["metadata"]["labels"],
+                         "annotations": template["metadata"]["annotations"],
+                         "ownerReferences": owner_reference("ReplicaSet", replica_set)},
+            "spec": spec,
+            "status": {"phase": "Pending", "qosClass": "Burstable"},
+        });
+        state.store.put(Key::new("pods", &key.namespace, &name), pod, now);
+    }
+}
+
+fn deployment_status(state: &State, deployment: &Value, now: &str) -> Value {
+    let hash = template_hash(&deployment["spec"]["template"]);
+    let wanted = deployment["spec"]["replicas"].as_i64().unwrap_or(1);
+    let sets = owned(state, REPLICA_SETS, deployment);
+    let count = |field: &str| -> i64 {
+        sets.iter().map(|(_, o)| o["status"][field].as_i64().unwrap_or(0)).sum()
+    };
+    let updated = sets
+        .iter()
+        .find(|(k, _)| k.name.ends_with(&hash))
+        .map_or(0, |(_, o)| o["status"]["replicas"].as_i64().unwrap_or(0));
+    let ready = count("readyReplicas");
+    let generation = &deployment["metadata"]["generation"];
+    let available = ready >= wanted;
+    let mut conditions = json!([
+        if available {
+            condition("Available", true, "MinimumReplicasAvailable",
+                      "Deployment has minimum availability.", generation)
+        } else {
+            condition("Available", false, "MinimumReplicasUnavailable",
+                      "Deployment does not have minimum availability.", generation)
+        },
+        condition("Progressing", true,
+                  if available { "NewReplicaSetAvailable" } else { "ReplicaSetUpdated" },
+                  "ReplicaSet is progressing.", generation),
+    ]);
+    for c in conditions.as_array_mut().into_iter().flatten() {
+        if let Some(fields) = c.as_object_mut() {
+            fields.remove("observedGeneration");
+            fields.insert("lastUpdateTime".to_owned(), json!(now));
+        }
+    }
+    let old = &deployment["status"]["conditions"];
+    keep_transition_times(old, &mut conditions, now);
+    for c in conditions.as_array_mut().into_iter().flatten() {
+        c["lastUpdateTime"] = c["lastTransitionTime"].clone();
+    }
+    let mut status = json!({"observedGeneration": generation, "conditions": conditions});
+    for (field, number) in [
+        ("replicas", count("replicas")),
+        ("updatedReplicas", updated),
+        ("readyReplicas", ready),
+        ("availableReplicas", ready),
+        ("unavailableReplicas", (wanted - ready).max(0)),
+    ] {
+        if number > 0 {
+            status[field] = json!(number);
+        }
+    }
+    status
+}

@@ -1,0 +1,120 @@
+//! Serving HTTP on a listener: connections, protocols, and ending them without losing a request.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tower::Service;
+
+use super::body::Body;
+
+/// Which versions of HTTP a listener speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    /// HTTP/1.1 only, as the Faces HTTP roles do.
+    Http1,
+    /// HTTP/2 with prior knowledge only.
+    Http2,
+    /// Both on one port.
+    Either,
+}
+
+/// A header list longer than this, or slower than `HEADER_TIMEOUT`, ends the connection.
+const MAX_HEADERS: usize = 128;
+const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Ends what it was made for when it is dropped: listeners stop, connections finish their requests.
+#[derive(Debug)]
+pub struct Stop(watch::Sender<bool>);
+
+/// The other end of a [`Stop`].
+#[derive(Clone, Debug)]
+pub struct Stopped(watch::Receiver<bool>);
+
+/// A pair of which dropping the first wakes the second.
+pub fn stop() -> (Stop, Stopped) {
+    let (sender, receiver) = watch::channel(false);
+    (Stop(sender), Stopped(receiver))
+}
+
+impl Drop for Stop {
+    fn drop(&mut self) {
+        self.0.send_replace(true);
+    }
+}
+
+impl Stopped {
+    /// Returns once the [`Stop`] is gone.
+    pub async fn wait(&mut self) {
+        // An error means that the sender is gone, which is a stop as well.
+        let _ = self.0.wait_for(|stopped| *stopped).await;
+    }
+}
+
+/// Accepts connections until stopped. `make` gives each its service, by the peer's address.
+pub async fn serve<S>(
+    listener: TcpListener,
+    protocol: Protocol,
+    mut stopped: Stopped,
+    make: impl Fn(SocketAddr) -> S,
+) where
+    S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stopped.wait() => return,
+        };
+        // Accepting fails for a moment when descriptors run out; the next connection may do.
+        let Ok((stream, peer)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            continue;
+        };
+        let _ = stream.set_nodelay(true);
+        tokio::spawn(connection(stream, protocol, make(peer), stopped.clone()));
+    }
+}
+
+/// Serves one connection until its end, or until stopped and idle.
+pub async fn connection<IO, S>(stream: IO, protocol: Protocol, service: S, mut stopped: Stopped)
+where
+    IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+    S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIMEOUT)
+        .max_headers(MAX_HEADERS);
+    builder.http2().timer(TokioTimer::new());
+    let builder = match protocol {
+        Protocol::Http1 => builder.http1_only(),
+        Protocol::Http2 => builder.http2_only(),
+        Protocol::Either => builder,
+    };
+    let connection = builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let mut connection = std::pin::pin!(connection);
+    let ended = tokio::select! {
+        ended = connection.as_mut() => ended,
+        () = stopped.wait() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    // A peer that goes away in the middle is its own affair.
+    if let Err(error) = ended {
+        tracing::debug!(%error, "connection ended");
+    }
+}
