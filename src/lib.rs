@@ -1,6 +1,11 @@
 //! Footlights.
+pub mod audience;
 pub mod cli;
+pub mod diff;
 pub mod embedded;
+pub mod engine;
 pub mod manifest;
 pub mod mode;
+pub mod script;
 pub mod stand_in;
+pub mod terminal;

@@ -1,0 +1,400 @@
+//! The engine: the only thing that changes the state of a show.
+//!
+//! Pure: no IO, no runtime, no clock. `handle` takes what happened, and when, and returns what is to
+//! be done. `present`, `rehearse` and `record` drive the same engine; they differ in who presses
+//! the keys, which clock runs and where the screen goes.
+
+mod effect;
+mod event;
+mod state;
+mod walk;
+
+use std::time::Duration;
+
+pub use effect::Effect;
+pub use event::{Event, Exit, Id, Intent};
+pub use state::{
+    Block, Check, Cluster, CommandBlock, Outcome, Overlay, Phase, State, StepResult, Wait,
+};
+
+use crate::audience::claim::{Judge, Standing};
+use crate::audience::{Grid, Sample, Tally};
+use crate::script::{Location, Script};
+
+/// How a show is run.
+#[derive(Clone, Copy, Debug)]
+pub struct Settings {
+    /// What a failure does.
+    pub on_failure: OnFailure,
+    /// How commands are typed.
+    pub typing: Typing,
+    /// A command that runs longer has failed; none for live shows.
+    pub step_timeout: Option<Duration>,
+}
+
+/// What a failed step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It is shown, and the show goes on.
+    GoOn,
+    /// The show ends.
+    Stop,
+}
+
+/// How commands are typed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Typing {
+    /// Character by character.
+    Human,
+    /// At once.
+    Instant,
+}
+
+/// An advance this soon after a command's end does not start the next one: it was meant for the
+/// command that has just ended.
+const GRACE: Duration = Duration::from_millis(250);
+/// A command that does not end on Ctrl-C is killed after this.
+const STUBBORN: Duration = Duration::from_secs(2);
+
+/// A show.
+pub struct Engine {
+    script: Script,
+    settings: Settings,
+    state: State,
+    at: usize,
+    walk: walk::Walk,
+    next_id: Id,
+    random: fastrand::Rng,
+    /// The command that is typed, waits or runs.
+    current: Option<Current>,
+    judge: Option<(Judge, Check)>,
+    last_end: Option<Duration>,
+    effects: Vec<Effect>,
+}
+
+/// A command from its typing to its end.
+#[derive(Clone, Debug)]
+struct Current {
+    id: Id,
+    text: String,
+    location: Location,
+    shown: bool,
+    wait_after: bool,
+    /// The timer of its time-out, and whether Ctrl-C has been sent.
+    deadline: Option<Id>,
+    interrupted: bool,
+    timed_out: bool,
+}
+
+impl Engine {
+    /// A show that has not begun; the first event begins it.
+    pub fn new(script: Script, badge: &str, settings: Settings) -> Self {
+        let state = State {
+            title: script.title(),
+            badge: badge.to_owned(),
+            section: None,
+            step: 0,
+            steps: walk::count_steps(&script),
+            page: Vec::new(),
+            history: Vec::new(),
+            looking_back: 0,
+            phase: Phase::Beginning,
+            overlay: Overlay::None,
+            zoomed: false,
+            blank: false,
+            cluster: Cluster::Starting,
+            gateway: None,
+            grid: Grid::new(),
+            tally: Tally::default(),
+            results: Vec::new(),
+            outcome: None,
+            now: Duration::ZERO,
+            note: None,
+        };
+        Engine {
+            walk: walk::Walk::new(script.article),
+            script,
+            settings,
+            state,
+            at: 0,
+            next_id: 1,
+            random: fastrand::Rng::with_seed(1),
+            current: None,
+            judge: None,
+            last_end: None,
+            effects: Vec::new(),
+        }
+    }
+
+    /// What there is to show.
+    pub fn state(&self) -> &State {
+        &self.state
+    }
+
+    /// Takes what happened at a time since the show began; returns what is to be done.
+    pub fn handle(&mut self, now: Duration, event: Event) -> Vec<Effect> {
+        self.state.now = now;
+        if self.state.phase == Phase::Beginning {
+            self.go_on();
+        }
+        match event {
+            Event::Intent(intent) => self.intent(intent),
+            Event::Timer(id) => self.timer(id),
+            Event::Output(id, frame) => {
+                if let Some(command) = self.state.command(id) {
+                    command.output = frame;
+                }
+                self.focus_full_screen_program(id);
+            }
+            Event::Exited(id, exit) => self.exited(id, exit),
+            Event::Predicted(id, changes) => {
+                if let Some(command) = self.state.command(id) {
+                    command.predicted = changes;
+                }
+            }
+            Event::Changed(change) => self.changed(change),
+            Event::Sampled(sample) => self.sampled(&sample),
+            Event::Probed(id, sample) => self.probed(id, &sample),
+            Event::ClusterReady => self.state.cluster = Cluster::Ready,
+            Event::Gateway(url) => self.state.gateway = Some(url),
+            Event::ClusterFailed(why) => self.cluster_failed(why),
+            Event::Tick => {}
+        }
+        std::mem::take(&mut self.effects)
+    }
+
+    fn new_id(&mut self) -> Id {
+        self.next_id += 1;
+        self.next_id
+    }
+
+    fn intent(&mut self, intent: Intent) {
+        match (self.state.overlay, &intent) {
+            (Overlay::Quit, Intent::Yes | Intent::Quit) => return self.end(Outcome::Quit),
+            (Overlay::Quit, _) => {
+                self.state.overlay = Overlay::None;
+                return;
+            }
+            (Overlay::None, _) => {}
+            // Any key closes help; it does nothing else.
+            (Overlay::Help | Overlay::Notes, _) => {
+                self.state.overlay = Overlay::None;
+                return;
+            }
+        }
+        match intent {
+            Intent::Enter | Intent::Next if self.state.blank => self.state.blank = false,
+            Intent::Enter | Intent::Next => self.advance(intent),
+            Intent::LookBack => {
+                let most = self.state.history.len();
+                self.state.looking_back = (self.state.looking_back + 1).min(most);
+            }
+            Intent::Skip => self.skip(),
+            Intent::Interrupt => self.interrupt(),
+            Intent::Focus => {
+                if let Phase::Running { focus, .. } = &mut self.state.phase {
+                    *focus = !*focus;
+                }
+            }
+            Intent::Type(bytes) => {
+                if let Phase::Running { focus: true, .. } = self.state.phase {
+                    self.effects.push(Effect::Type(bytes));
+                }
+            }
+            Intent::Zoom => self.state.zoomed = !self.state.zoomed,
+            Intent::Blank => self.state.blank = !self.state.blank,
+            Intent::Help => self.state.overlay = Overlay::Help,
+            Intent::Notes => self.state.overlay = Overlay::Notes,
+            Intent::Quit => self.state.overlay = Overlay::Quit,
+            Intent::Yes => {}
+            Intent::Close => {
+                self.state.blank = false;
+                self.state.zoomed = false;
+                self.state.looking_back = 0;
+            }
+        }
+    }
+
+    fn advance(&mut self, intent: Intent) {
+        if self.state.looking_back > 0 {
+            self.state.looking_back -= 1;
+            return;
+        }
+        match self.state.phase {
+            Phase::Typing { .. } => {
+                self.finish_typing();
+                if intent == Intent::Enter && self.current.is_some() {
+                    self.run();
+                }
+            }
+            Phase::Waiting(Wait::BeforeCommand) => {
+                let now = self.state.now;
+                if self.last_end.is_none_or(|end| now.saturating_sub(end) >= GRACE) {
+                    self.run();
+                }
+            }
+            Phase::Waiting(Wait::Stop | Wait::Failure) => self.go_on(),
+            Phase::Waiting(Wait::End) => self.end(Outcome::Finished),
+            Phase::Judging { .. } => self.leave_judging(),
+            // Advance keys are dropped while a command runs, never queued.
+            Phase::Running { .. } | Phase::Beginning | Phase::Ended => {}
+        }
+    }
+
+    fn skip(&mut self) {
+        let waiting = matches!(
+            self.state.phase,
+            Phase::Typing { .. } | Phase::Waiting(Wait::BeforeCommand)
+        );
+        if let (true, Some(current)) = (waiting, self.current.take()) {
+            if let Some(command) = self.state.command(current.id) {
+                command.typed = None;
+                command.skipped = true;
+            }
+            self.walk.skip_expectations = true;
+            self.go_on();
+        }
+    }
+
+    fn interrupt(&mut self) {
+        match (&self.state.phase, &mut self.current) {
+            (Phase::Running { id, .. }, Some(current)) => {
+                current.interrupted = true;
+                self.effects.push(Effect::Interrupt(*id));
+            }
+            (Phase::Judging { .. }, _) => self.leave_judging(),
+            _ => self.state.overlay = Overlay::Quit,
+        }
+    }
+
+    fn timer(&mut self, id: Id) {
+        match self.state.phase {
+            Phase::Typing { timer } if timer == id => self.type_on(),
+            Phase::Running { id: run, .. } => self.command_is_late(id, run),
+            Phase::Judging { .. } => {
+                let now = self.state.now;
+                if let Some((judge, _)) = &mut self.judge {
+                    judge.expire(now);
+                }
+                self.judged();
+            }
+            Phase::Typing { .. } | Phase::Waiting(_) | Phase::Beginning | Phase::Ended => {}
+        }
+    }
+
+    fn command_is_late(&mut self, timer: Id, run: Id) {
+        let next = self.new_id();
+        let Some(current) = &mut self.current else {
+            return;
+        };
+        if current.deadline != Some(timer) {
+            return;
+        }
+        if current.timed_out {
+            self.effects.push(Effect::Kill(run));
+            return;
+        }
+        current.timed_out = true;
+        current.deadline = Some(next);
+        self.effects.push(Effect::Interrupt(run));
+        self.effects.push(Effect::Deadline {
+            id: next,
+            length: STUBBORN,
+        });
+    }
+
+    /// A program on the alternate screen gets the keys by itself, and gives them back.
+    fn focus_full_screen_program(&mut self, id: Id) {
+        let full_screen = self.state.command(id).is_some_and(|c| c.output.alternate_screen);
+        if let Phase::Running { id: run, focus, .. } = &mut self.state.phase
+            && *run == id
+            && full_screen
+        {
+            *focus = true;
+        }
+    }
+
+    fn sampled(&mut self, sample: &Sample) {
+        self.state.grid.take(sample);
+        self.state.tally.take(sample);
+    }
+
+    fn probed(&mut self, id: Id, sample: &Sample) {
+        let judging = matches!(self.state.phase, Phase::Judging { id: probe } if probe == id);
+        if judging && let Some((judge, _)) = &mut self.judge {
+            judge.take(sample);
+            self.judged();
+        }
+    }
+
+    fn judged(&mut self) {
+        let standing = self.judge.as_ref().map(|(judge, _)| judge.standing());
+        let Some(standing @ (Standing::Holds | Standing::Fails)) = standing else {
+            return;
+        };
+        let Some((judge, mut check)) = self.judge.take() else {
+            return;
+        };
+        if let Phase::Judging { id } = self.state.phase {
+            self.effects.push(Effect::StopProbe(id));
+        }
+        let seen = judge.seen();
+        let (low, high) = seen.interval();
+        check.holds = Some(standing == Standing::Holds);
+        check.seen = Some(seen);
+        check.took = judge.age(self.state.now);
+        check.observed = format!(
+            "{:.1} % seen, 95 % interval {low:.1} to {high:.1} %, n={}",
+            seen.percent(),
+            seen.n
+        );
+        self.check_is_done(check);
+    }
+
+    fn leave_judging(&mut self) {
+        if let Phase::Judging { id } = self.state.phase {
+            self.effects.push(Effect::StopProbe(id));
+        }
+        if let Some((_, mut check)) = self.judge.take() {
+            check.holds = None;
+            check.observed = "not waited for".to_owned();
+            self.put_check(check);
+        }
+        self.go_on();
+    }
+
+    /// A change seen on the cluster belongs to the command that ran last.
+    fn changed(&mut self, change: crate::diff::Change) {
+        let id = self.current.as_ref().map(|c| c.id).or(self.walk.last_command);
+        if let Some(command) = id.and_then(|id| self.state.command(id)) {
+            command.changes.push(change.clone());
+        }
+        if let (None, Some(result)) = (&self.current, self.state.results.last_mut()) {
+            result.changes.push(change);
+        } else {
+            self.walk.pending_changes.push(change);
+        }
+    }
+
+    fn cluster_failed(&mut self, why: String) {
+        let location = Location {
+            file: self.script.file.clone(),
+            line: 1,
+        };
+        self.state.cluster = Cluster::Failed(why.clone());
+        self.end(Outcome::Failed {
+            location,
+            reason: format!("the cluster could not be started: {why}"),
+        });
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        self.state.overlay = Overlay::None;
+        self.state.phase = Phase::Ended;
+        self.state.outcome.get_or_insert(outcome);
+        self.effects.push(Effect::Finish);
+    }
+}
+
+#[cfg(test)]
+mod tests;

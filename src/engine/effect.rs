@@ -1,0 +1,58 @@
+//! What the engine wants done, by what it touches.
+
+use std::time::Duration;
+
+use super::event::Id;
+use crate::script::expect::Scope;
+
+/// Something to do. The engine never does it itself.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// Send `Timer(id)` after a pause for the audience; a skipping clock does not wait.
+    Pause {
+        /// The timer.
+        id: Id,
+        /// How long.
+        length: Duration,
+    },
+    /// Send `Timer(id)` after real time, whatever the clock.
+    Deadline {
+        /// The timer.
+        id: Id,
+        /// How long.
+        length: Duration,
+    },
+    /// Run a command.
+    Run {
+        /// The command's number.
+        id: Id,
+        /// What bash gets.
+        command: String,
+    },
+    /// Ctrl-C for the running command.
+    Interrupt(Id),
+    /// End the running command, whatever it does.
+    Kill(Id),
+    /// Bytes for the running command's terminal.
+    Type(Vec<u8>),
+    /// Find out what a command will change.
+    Predict {
+        /// The command's number.
+        id: Id,
+        /// What bash will get.
+        command: String,
+    },
+    /// Sample the traffic for an expectation.
+    Probe {
+        /// The probe.
+        id: Id,
+        /// Where.
+        scope: Scope,
+    },
+    /// Sample no more.
+    StopProbe(Id),
+    /// A named place, for casts.
+    Mark(String),
+    /// The show is over.
+    Finish,
+}

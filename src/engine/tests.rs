@@ -1,0 +1,197 @@
+//! No IO, no runtime: events in, effects and state out.
+
+use super::*;
+use crate::script;
+
+fn engine(text: &str, on_failure: OnFailure) -> Engine {
+    let script = script::parse("x.md", text);
+    assert!(!script.has_errors(), "{:?}", script.diagnostics);
+    let settings = Settings {
+        on_failure,
+        typing: Typing::Instant,
+        step_timeout: None,
+    };
+    Engine::new(script, "EMBEDDED", settings)
+}
+
+fn at(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+/// The command that the effects want to be run.
+fn running(effects: &[Effect]) -> Option<(Id, String)> {
+    effects.iter().find_map(|e| match e {
+        Effect::Run { id, command } => Some((*id, command.clone())),
+        _ => None,
+    })
+}
+
+fn exit(status: i32) -> Exit {
+    Exit {
+        status,
+        ..Exit::default()
+    }
+}
+
+const ARTICLE: &str = "# One\n\nhello\n\n## Two\n\n```bash\necho a\necho b\n```\n";
+
+#[test]
+fn an_article_is_walked_page_by_page() {
+    let mut engine = engine(ARTICLE, OnFailure::GoOn);
+    assert!(running(&engine.handle(at(0), Event::Tick)).is_none());
+    assert_eq!(engine.state().page.len(), 1);
+    assert_eq!(engine.state().steps, 2);
+    assert_eq!(engine.state().phase, Phase::Waiting(Wait::Stop));
+
+    engine.handle(at(1000), Event::Intent(Intent::Enter));
+    assert_eq!(engine.state().history.len(), 1);
+    assert_eq!(engine.state().section.as_deref(), Some("Two"));
+    assert_eq!(engine.state().phase, Phase::Waiting(Wait::BeforeCommand));
+
+    let (id, command) = running(&engine.handle(at(2000), Event::Intent(Intent::Next))).unwrap();
+    assert_eq!(command, "echo a");
+    // Keys are dropped while it runs, and for a moment after it.
+    assert!(engine.handle(at(2100), Event::Intent(Intent::Enter)).is_empty());
+    engine.handle(at(2200), Event::Exited(id, exit(0)));
+    assert!(running(&engine.handle(at(2300), Event::Intent(Intent::Enter))).is_none());
+    let (id, _) = running(&engine.handle(at(2600), Event::Intent(Intent::Enter))).unwrap();
+    engine.handle(at(2700), Event::Exited(id, exit(3)));
+    assert_eq!(engine.state().phase, Phase::Waiting(Wait::End));
+    let last = engine.handle(at(3000), Event::Intent(Intent::Enter));
+    assert_eq!(last, [Effect::Finish]);
+    assert_eq!(engine.state().outcome, Some(Outcome::Finished));
+}
+
+#[test]
+fn a_failure_ends_an_unattended_show_with_its_place() {
+    let mut engine = engine(ARTICLE, OnFailure::Stop);
+    engine.handle(at(0), Event::Intent(Intent::Enter));
+    let (id, _) = running(&engine.handle(at(500), Event::Intent(Intent::Enter))).unwrap();
+    engine.handle(at(600), Event::Exited(id, exit(1)));
+    let Some(Outcome::Failed { location, reason }) = &engine.state().outcome else {
+        panic!("{:?}", engine.state().outcome);
+    };
+    assert_eq!((location.line, reason.as_str()), (8, "exit status 1"));
+}
+
+#[test]
+fn an_expected_exit_status_is_no_failure() {
+    let text = "```bash\nfalse\n```\n<!-- @expect exit 1 -->\n```bash\nfalse\n```\n<!-- @expect exit 0 -->\n";
+    let mut engine = engine(text, OnFailure::Stop);
+    engine.handle(at(0), Event::Tick);
+    let (id, _) = running(&engine.handle(at(1), Event::Intent(Intent::Enter))).unwrap();
+    engine.handle(at(2), Event::Exited(id, exit(1)));
+    assert_eq!(engine.state().results[0].checks[0].holds, Some(true));
+    let (id, _) = running(&engine.handle(at(900), Event::Intent(Intent::Enter))).unwrap();
+    engine.handle(at(901), Event::Exited(id, exit(1)));
+    assert!(matches!(&engine.state().outcome, Some(Outcome::Failed { location, .. }) if location.line == 6));
+}
+
+#[test]
+fn demosh_directives_hide_skip_and_run_at_once() {
+    let text = "```bash\necho hidden\n```\n<!-- @SHOW -->\nshown\n<!-- @immed -->\n```bash\necho immed\n```\n\
+                <!-- @SKIP -->\n```bash\necho skipped\n```\n<!-- @SHOW -->\n<!-- @nowaitbefore -->\n```bash\necho now\n```\n\
+                <!-- @HIDE -->\n<!-- @wait -->\n<!-- @noshow -->\n```bash\necho noshow\n```\n";
+    let mut engine = engine(text, OnFailure::GoOn);
+    let mut seen = Vec::new();
+    let mut effects = engine.handle(at(0), Event::Tick);
+    for i in 1..20 {
+        while let Some((id, command)) = running(&effects) {
+            seen.push(command);
+            effects = engine.handle(at(i * 1000), Event::Exited(id, exit(0)));
+        }
+        if engine.state().phase == Phase::Waiting(Wait::End) {
+            break;
+        }
+        seen.push("wait".to_owned());
+        effects = engine.handle(at(i * 1000 + 500), Event::Intent(Intent::Enter));
+    }
+    assert_eq!(
+        seen,
+        ["echo hidden", "echo immed", "echo now", "wait", "echo noshow"]
+    );
+    assert_eq!(engine.state().steps, 1);
+}
+
+#[test]
+fn typing_is_finished_by_space_and_run_by_enter() {
+    let script = script::parse("x.md", "```bash\necho abc\n```\n");
+    let settings = Settings {
+        on_failure: OnFailure::GoOn,
+        typing: Typing::Human,
+        step_timeout: None,
+    };
+    for (intent, runs) in [(Intent::Next, false), (Intent::Enter, true)] {
+        let mut engine = Engine::new(script.clone(), "EMBEDDED", settings);
+        let effects = engine.handle(at(0), Event::Tick);
+        let Some(Effect::Pause { id, .. }) = effects.last() else {
+            panic!("{effects:?}");
+        };
+        engine.handle(at(50), Event::Timer(*id));
+        // A timer of the past does nothing.
+        engine.handle(at(51), Event::Timer(*id));
+        let Block::Command(command) = &engine.state().page[0] else {
+            panic!();
+        };
+        assert_eq!(command.typed, Some(2));
+        let effects = engine.handle(at(60), Event::Intent(intent));
+        assert_eq!(running(&effects).is_some(), runs);
+    }
+}
+
+#[test]
+fn a_late_command_is_interrupted_then_killed_and_reported() {
+    let script = script::parse("x.md", "```bash\nsleep 9\n```\n");
+    let settings = Settings {
+        on_failure: OnFailure::Stop,
+        typing: Typing::Instant,
+        step_timeout: Some(Duration::from_secs(5)),
+    };
+    let mut engine = Engine::new(script, "EMBEDDED", settings);
+    engine.handle(at(0), Event::Tick);
+    let effects = engine.handle(at(1), Event::Intent(Intent::Enter));
+    let (run, _) = running(&effects).unwrap();
+    let deadline = |effects: &[Effect]| {
+        effects.iter().find_map(|e| match e {
+            Effect::Deadline { id, .. } => Some(*id),
+            _ => None,
+        })
+    };
+    let first = deadline(&effects).unwrap();
+    let effects = engine.handle(at(5001), Event::Timer(first));
+    assert_eq!(effects[0], Effect::Interrupt(run));
+    let effects = engine.handle(at(7001), Event::Timer(deadline(&effects).unwrap()));
+    assert_eq!(effects, [Effect::Kill(run)]);
+    engine.handle(at(7002), Event::Exited(run, exit(137)));
+    let Some(Outcome::Failed { reason, .. }) = &engine.state().outcome else {
+        panic!();
+    };
+    assert!(reason.contains("longer than 5 s"), "{reason}");
+}
+
+#[test]
+fn quitting_asks_first() {
+    let mut engine = engine(ARTICLE, OnFailure::GoOn);
+    engine.handle(at(0), Event::Intent(Intent::Quit));
+    assert_eq!(engine.state().overlay, Overlay::Quit);
+    engine.handle(at(1), Event::Intent(Intent::Close));
+    assert_eq!(engine.state().outcome, None);
+    engine.handle(at(2), Event::Intent(Intent::Quit));
+    let effects = engine.handle(at(3), Event::Intent(Intent::Yes));
+    assert_eq!(effects, [Effect::Finish]);
+    assert_eq!(engine.state().outcome, Some(Outcome::Quit));
+}
+
+#[test]
+fn errexit_and_the_guard_stop_a_live_show_too() {
+    for exit in [
+        Exit { status: 1, errexit: true, guarded: None },
+        Exit { status: 0, errexit: false, guarded: Some("KUBECONFIG was changed".into()) },
+    ] {
+        let mut engine = engine("```bash\nx\n```\nafter\n", OnFailure::GoOn);
+        engine.handle(at(0), Event::Tick);
+        let (id, _) = running(&engine.handle(at(1), Event::Intent(Intent::Enter))).unwrap();
+        engine.handle(at(2), Event::Exited(id, exit));
+        assert_eq!(engine.state().phase, Phase::Waiting(Wait::Failure));
+    }
+}

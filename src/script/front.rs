@@ -1,0 +1,73 @@
+//! Front matter: YAML between `---` lines at the top of a Markdown script.
+
+use std::sync::Arc;
+
+use serde::Deserialize;
+
+use super::{Diagnostic, Location, Severity};
+
+/// What the front matter says; everything has a default.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Front {
+    /// The title on the screen.
+    pub title: Option<String>,
+    /// How long the talk is meant to take.
+    pub minutes: Option<u32>,
+    /// The theme, unless the command line names one.
+    pub theme: Option<String>,
+    /// What the embedded cluster starts with.
+    pub cluster: ClusterNeeds,
+}
+
+/// `cluster:` of the front matter.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ClusterNeeds {
+    /// `bare`, `gateway` (default) or `workshop`.
+    pub profile: ProfileName,
+}
+
+/// The profiles of the embedded cluster, by name.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ProfileName {
+    /// Namespaces only.
+    Bare,
+    /// The Gateway API and a GatewayClass.
+    #[default]
+    Gateway,
+    /// Faces, its Gateway and its base routes too.
+    Workshop,
+}
+
+/// Reads the front matter; returns it and the number of lines that it takes.
+pub fn read(file: &Arc<str>, lines: &[&str], diagnostics: &mut Vec<Diagnostic>) -> (Front, usize) {
+    if lines.first().map(|l| l.trim_end()) != Some("---") {
+        return (Front::default(), 0);
+    }
+    let Some(length) = lines[1..].iter().position(|l| l.trim_end() == "---") else {
+        // A rule at the top of an article is no front matter.
+        return (Front::default(), 0);
+    };
+    let text = lines[1..=length].join("\n");
+    match serde_yaml::from_str::<Option<Front>>(&text) {
+        Ok(front) => (front.unwrap_or_default(), length + 2),
+        Err(error) => {
+            let (line, column) = error.location().map_or((1, 1), |l| (l.line(), l.column()));
+            diagnostics.push(Diagnostic {
+                severity: Severity::Error,
+                location: Location {
+                    file: file.clone(),
+                    line: line + 1,
+                },
+                column: column.max(1),
+                source: lines.get(line).unwrap_or(&"").to_string(),
+                message: format!("the front matter is not understood: {error}"),
+                help: "it is YAML with title, minutes, theme and cluster: {profile: bare|gateway|workshop}"
+                    .to_owned(),
+            });
+            (Front::default(), length + 2)
+        }
+    }
+}

@@ -1,0 +1,247 @@
+//! The terminal that commands write to: bytes in, drawable frames out. Pure.
+
+use std::num::NonZeroU16;
+
+use ratatui::style::{Color, Modifier, Style};
+use ratatui::text::{Line, Span};
+
+/// Rows above the screen that are kept.
+const SCROLLBACK: usize = 500;
+/// The control sequence that ends a command's output: `OSC 7717 ; NUMBER BEL`.
+const END_MARK: &[u8] = b"7717";
+
+/// What the terminal shows at one moment.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Frame {
+    /// Rows, without empty ones at the end.
+    pub lines: Vec<Line<'static>>,
+    /// The cursor's row and column, if it is visible.
+    pub cursor: Option<(u16, u16)>,
+    /// A full-screen program is running.
+    pub alternate_screen: bool,
+}
+
+/// A terminal of a fixed size.
+pub struct Terminal {
+    parser: vt100::Parser<Replies>,
+    columns: u16,
+    rows: u16,
+}
+
+/// What the terminal has to say itself.
+#[derive(Default)]
+struct Replies {
+    /// Bytes for the program: answers to status queries, without which some programs wait for ever.
+    bytes: Vec<u8>,
+    /// The numbers of end marks that went by.
+    ended: Vec<u64>,
+}
+
+impl vt100::Callbacks for Replies {
+    fn unhandled_osc(&mut self, _: &mut vt100::Screen, parameters: &[&[u8]]) {
+        if let [code, number] = parameters
+            && *code == END_MARK
+            && let Some(number) = std::str::from_utf8(number).ok().and_then(|n| n.parse().ok())
+        {
+            self.ended.push(number);
+        }
+    }
+
+    fn unhandled_csi(
+        &mut self,
+        screen: &mut vt100::Screen,
+        first: Option<u8>,
+        _: Option<u8>,
+        parameters: &[&[u16]],
+        action: char,
+    ) {
+        match (first, action, parameters.first().and_then(|p| p.first())) {
+            (None, 'n', Some(6)) => {
+                let (row, column) = screen.cursor_position();
+                let report = format!("\x1b[{};{}R", row + 1, column + 1);
+                self.bytes.extend(report.into_bytes());
+            }
+            (None, 'n', Some(5)) => self.bytes.extend(b"\x1b[0n"),
+            (None, 'c', None | Some(0)) => self.bytes.extend(b"\x1b[?1;2c"),
+            _ => {}
+        }
+    }
+}
+
+impl Terminal {
+    /// An empty one.
+    pub fn new(columns: u16, rows: u16) -> Self {
+        let (columns, rows) = (at_least_one(columns), at_least_one(rows));
+        Terminal {
+            parser: vt100::Parser::new_with_callbacks(rows, columns, SCROLLBACK, Replies::default()),
+            columns: columns.get(),
+            rows: rows.get(),
+        }
+    }
+
+    /// Takes output; returns what the terminal answers to the program.
+    pub fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
+        self.parser.process(bytes);
+        std::mem::take(&mut self.parser.callbacks_mut().bytes)
+    }
+
+    /// True once the end mark with this number has gone by.
+    pub fn has_ended(&self, number: u64) -> bool {
+        self.parser.callbacks().ended.contains(&number)
+    }
+
+    /// Another size.
+    pub fn resize(&mut self, columns: u16, rows: u16) {
+        let (columns, rows) = (at_least_one(columns), at_least_one(rows));
+        (self.columns, self.rows) = (columns.get(), rows.get());
+        self.parser.screen_mut().set_size(rows, columns);
+    }
+
+    /// The visible rows.
+    pub fn frame(&self) -> Frame {
+        let screen = self.parser.screen();
+        let mut lines: Vec<Line<'static>> =
+            (0..self.rows).map(|row| line(screen, row, self.columns)).collect();
+        let keep = if screen.hide_cursor() { 0 } else { usize::from(screen.cursor_position().0) };
+        while lines.len() > keep && lines.last().is_some_and(|l| l.width() == 0) {
+            lines.pop();
+        }
+        Frame {
+            lines,
+            cursor: (!screen.hide_cursor()).then(|| screen.cursor_position()),
+            alternate_screen: screen.alternate_screen(),
+        }
+    }
+
+    /// All rows, those that scrolled away too, as a command leaves them behind.
+    pub fn transcript(&mut self) -> Frame {
+        let mut frame = self.frame();
+        frame.cursor = None;
+        while frame.lines.last().is_some_and(|l| l.width() == 0) {
+            frame.lines.pop();
+        }
+        let screen = self.parser.screen_mut();
+        screen.set_scrollback(SCROLLBACK);
+        let above = screen.scrollback();
+        let mut lines = Vec::new();
+        let mut offset = above;
+        while offset > 0 {
+            self.parser.screen_mut().set_scrollback(offset);
+            let take = offset.min(usize::from(self.rows));
+            let screen = self.parser.screen();
+            lines.extend((0..take as u16).map(|row| line(screen, row, self.columns)));
+            offset -= take;
+        }
+        self.parser.screen_mut().set_scrollback(0);
+        lines.append(&mut frame.lines);
+        frame.lines = lines;
+        frame
+    }
+}
+
+fn at_least_one(size: u16) -> NonZeroU16 {
+    NonZeroU16::new(size).unwrap_or(NonZeroU16::MIN)
+}
+
+fn line(screen: &vt100::Screen, row: u16, columns: u16) -> Line<'static> {
+    let mut spans: Vec<Span<'static>> = Vec::new();
+    let mut text = String::new();
+    let mut style = Style::default();
+    for column in 0..columns {
+        let Some(cell) = screen.cell(row, column) else {
+            break;
+        };
+        if cell.is_wide_continuation() {
+            continue;
+        }
+        let cell_style = style_of(cell);
+        if cell_style != style && !text.is_empty() {
+            spans.push(Span::styled(std::mem::take(&mut text), style));
+        }
+        style = cell_style;
+        if cell.has_contents() {
+            text.push_str(cell.contents());
+        } else {
+            text.push(' ');
+        }
+    }
+    if style == Style::default() {
+        text.truncate(text.trim_end().len());
+    }
+    if !text.is_empty() {
+        spans.push(Span::styled(text, style));
+    }
+    Line::from(spans)
+}
+
+fn style_of(cell: &vt100::Cell) -> Style {
+    let mut style = Style::default();
+    if let Some(color) = color(cell.fgcolor()) {
+        style = style.fg(color);
+    }
+    if let Some(color) = color(cell.bgcolor()) {
+        style = style.bg(color);
+    }
+    for (on, modifier) in [
+        (cell.bold(), Modifier::BOLD),
+        (cell.dim(), Modifier::DIM),
+        (cell.italic(), Modifier::ITALIC),
+        (cell.underline(), Modifier::UNDERLINED),
+        (cell.inverse(), Modifier::REVERSED),
+    ] {
+        if on {
+            style = style.add_modifier(modifier);
+        }
+    }
+    style
+}
+
+fn color(color: vt100::Color) -> Option<Color> {
+    match color {
+        vt100::Color::Default => None,
+        vt100::Color::Idx(index) => Some(Color::Indexed(index)),
+        vt100::Color::Rgb(r, g, b) => Some(Color::Rgb(r, g, b)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(frame: &Frame) -> Vec<String> {
+        frame.lines.iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn output_is_drawn_with_its_colours() {
+        let mut terminal = Terminal::new(20, 4);
+        terminal.take(b"a\r\n\x1b[31mred\x1b[0m \xf0\x9f\x98");
+        terminal.take(b"\x83 x");
+        let frame = terminal.frame();
+        assert_eq!(text(&frame), ["a", "red 😃 x"]);
+        assert_eq!(frame.lines[1].spans[0].style.fg, Some(Color::Indexed(1)));
+    }
+
+    #[test]
+    fn a_transcript_has_what_scrolled_away() {
+        let mut terminal = Terminal::new(20, 3);
+        for i in 0..10 {
+            terminal.take(format!("line {i}\r\n").as_bytes());
+        }
+        let lines = text(&terminal.transcript());
+        assert_eq!(lines.len(), 10, "{lines:?}");
+        assert_eq!((lines[0].as_str(), lines[9].as_str()), ("line 0", "line 9"));
+        assert_eq!(text(&terminal.frame())[..2], ["line 8", "line 9"]);
+    }
+
+    #[test]
+    fn queries_are_answered_and_end_marks_are_seen() {
+        let mut terminal = Terminal::new(20, 3);
+        assert_eq!(terminal.take(b"ab\x1b[6n"), b"\x1b[1;3R");
+        assert_eq!(terminal.take(b"\x1b[c"), b"\x1b[?1;2c");
+        assert!(!terminal.has_ended(7));
+        terminal.take(b"\x1b]7717;7\x07");
+        assert!(terminal.has_ended(7));
+        assert_eq!(text(&terminal.frame()), ["ab"]);
+    }
+}
