@@ -7,5 +7,6 @@ pub mod engine;
 pub mod manifest;
 pub mod mode;
 pub mod script;
+pub mod shell;
 pub mod stand_in;
 pub mod terminal;

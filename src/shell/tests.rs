@@ -1,0 +1,191 @@
+//! A real bash in a real PTY.
+
+use super::*;
+use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+struct Show {
+    session: Session,
+    events: UnboundedReceiver<Event>,
+    next: Id,
+    _kubeconfig: tempfile::NamedTempFile,
+}
+
+impl Show {
+    fn start() -> Self {
+        let kubeconfig = tempfile::NamedTempFile::new().unwrap();
+        fs::write(kubeconfig.path(), "ours").unwrap();
+        let (sender, events) = unbounded_channel();
+        let setup = Setup {
+            environment: vec![("MARK".into(), "yes".into())],
+            kubeconfig: kubeconfig.path().to_owned(),
+            bin: "/nonexistent/bin".into(),
+            input: Input::Nobody,
+            size: (80, 24),
+        };
+        let session = Session::start(setup, sender).unwrap();
+        session.export(&[]).unwrap();
+        Show {
+            session,
+            events,
+            next: 0,
+            _kubeconfig: kubeconfig,
+        }
+    }
+
+    fn begin(&mut self, command: &str) -> Id {
+        self.next += 1;
+        self.session.run(self.next, command).unwrap();
+        self.next
+    }
+
+    /// Waits for the step's end; returns what it wrote and how it ended.
+    fn end(&mut self, id: Id) -> (String, Exit) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        let mut output = String::new();
+        loop {
+            match self.events.try_recv() {
+                Ok(Event::Output(step, frame)) if step == id => {
+                    let lines: Vec<String> = frame.lines.iter().map(ToString::to_string).collect();
+                    output = lines.join("\n");
+                }
+                Ok(Event::Exited(step, exit)) if step == id => return (output, exit),
+                Ok(_) => {}
+                Err(_) => {
+                    assert!(Instant::now() < deadline, "step {id} does not end; so far: {output}");
+                    std::thread::yield_now();
+                }
+            }
+        }
+    }
+
+    fn run(&mut self, command: &str) -> (String, i32) {
+        let id = self.begin(command);
+        let (output, exit) = self.end(id);
+        (output, exit.status)
+    }
+
+    /// Waits until the running step has written something.
+    fn wait_for(&mut self, id: Id, text: &str) {
+        let deadline = Instant::now() + Duration::from_secs(20);
+        loop {
+            if let Ok(Event::Output(step, frame)) = self.events.try_recv()
+                && step == id
+                && frame.lines.iter().any(|l| l.to_string().contains(text))
+            {
+                return;
+            }
+            assert!(Instant::now() < deadline, "step {id} never wrote {text}");
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn state_persists_over_steps() {
+    let mut show = Show::start();
+    let dir = tempfile::tempdir().unwrap();
+    show.run(&format!("cd {}", dir.path().display()));
+    show.run("x=1; export Y=2; f() { echo f:$1:$x; }; alias hi='echo hello'; a=(1 2 3); umask 027");
+    assert_eq!(show.run("f 9; hi; echo ${a[1]} $Y $MARK; umask").0, "f:9:1\nhello\n2 2 yes\n0027");
+    assert_eq!(show.run("pwd").0, dir.path().display().to_string());
+    assert_eq!(show.run("for i in 1 2; do\n  echo $i\ndone\ncat <<EOF\nhere\nEOF").0, "1\n2\nhere");
+}
+
+#[test]
+fn statuses_and_messages_are_bashs_own() {
+    let mut show = Show::start();
+    assert_eq!(show.run("false").1, 1);
+    assert_eq!(show.run("(exit 7)").1, 7);
+    let (output, status) = show.run("nonesuch");
+    assert_eq!(status, 127);
+    assert!(output.starts_with("bash: line") && output.ends_with(": nonesuch: command not found"), "{output}");
+    assert_eq!(show.run("if").1, 2);
+    assert_eq!(show.run("echo still here").0, "still here");
+}
+
+#[test]
+fn a_step_that_ends_its_shell_ends_only_itself() {
+    let mut show = Show::start();
+    show.run("keep=1; g() { echo g; }");
+    for (command, status) in [("exit 3", 3), ("keep=2; exec true", 0), ("kill -9 $$", 137)] {
+        assert_eq!(show.run(command).1, status, "{command}");
+        assert_eq!(show.run("echo $keep; g").0, "1\ng", "after {command}");
+    }
+}
+
+#[test]
+fn errexit_is_reported_and_does_not_kill() {
+    let mut show = Show::start();
+    let id = show.begin("set -e");
+    assert!(show.end(id).1.errexit);
+    assert_eq!(show.run("false").1, 1);
+    assert_eq!(show.run("echo alive").0, "alive");
+}
+
+#[test]
+fn ctrl_c_ends_commands_and_loops_and_nothing_else() {
+    let mut show = Show::start();
+    for command in [
+        "echo go; sleep 60; echo after",
+        "echo go; while true; do sleep 0.1; done",
+        "echo go; while :; do :; done",
+        "echo go; sleep 60 | cat",
+        "echo go; read -r x </dev/tty",
+    ] {
+        let id = show.begin(command);
+        show.wait_for(id, "go");
+        show.session.interrupt(id);
+        let (output, _) = show.end(id);
+        assert!(!output.contains("after"), "{command}: {output}");
+        assert_eq!(show.run("echo alive").0, "alive", "after {command}");
+    }
+}
+
+#[test]
+fn a_background_child_neither_blocks_its_step_nor_outlives_the_session() {
+    let mut show = Show::start();
+    let length = format!("86400.{}", std::process::id());
+    let (output, status) = show.run(&format!("sleep {length} & setsid sleep {length} & true"));
+    assert_eq!(status, 0, "{output}");
+    let alive = || {
+        let processes = fs::read_dir("/proc").unwrap().flatten();
+        let lines = processes.map(|p| fs::read(p.path().join("cmdline")).unwrap_or_default());
+        lines.filter(|line| line == format!("sleep\0{length}\0").as_bytes()).count()
+    };
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while alive() < 2 {
+        assert!(Instant::now() < deadline, "{} of 2 children", alive());
+    }
+    drop(show);
+    assert_eq!(alive(), 0);
+}
+
+#[test]
+fn a_changed_kubeconfig_is_put_back_and_reported() {
+    let mut show = Show::start();
+    let id = show.begin("export KUBECONFIG=/tmp/other");
+    let (_, exit) = show.end(id);
+    assert!(exit.guarded.is_some_and(|g| g.contains("KUBECONFIG")));
+    let id = show.begin("cat $KUBECONFIG; echo changed >$KUBECONFIG");
+    let (output, exit) = show.end(id);
+    assert_eq!(output, "ours");
+    assert!(exit.guarded.is_some_and(|g| g.contains("kubeconfig")));
+    assert_eq!(show.run("cat $KUBECONFIG").0, "ours");
+}
+
+#[test]
+fn a_flood_of_output_ends_and_leaves_its_last_lines() {
+    let mut show = Show::start();
+    let (output, status) = show.run("seq 1 300000");
+    assert_eq!(status, 0);
+    assert!(output.ends_with("299999\n300000"), "{}", output.lines().last().unwrap_or(""));
+    assert!(output.lines().count() < 600);
+}
+
+#[test]
+fn messages_are_cut_at_their_fields() {
+    let mut buffer = b"READY\x001\0END\x002\x000\x000\0/k\0DIED\x003".to_vec();
+    assert_eq!(take_message(&mut buffer).unwrap(), ["READY", "1"]);
+    assert_eq!(take_message(&mut buffer).unwrap(), ["END", "2", "0", "0", "/k"]);
+    assert_eq!(take_message(&mut buffer), None);
+}
