@@ -79,6 +79,16 @@ pub struct GatewayListener {
     pub address: SocketAddr,
 }
 
+impl GatewayListener {
+    /// The URL at which it can be reached; port 80 goes without saying.
+    pub fn url(&self) -> String {
+        match self.address.port() {
+            80 => format!("http://{}", self.address.ip()),
+            _ => format!("http://{}", self.address),
+        }
+    }
+}
+
 /// The cluster's Gateways, as they are when asked.
 #[derive(Clone, Debug)]
 pub struct Gateways(Arc<Hub>);

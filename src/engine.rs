@@ -30,6 +30,8 @@ pub struct Settings {
     pub typing: Typing,
     /// A command that runs longer has failed; none for live shows.
     pub step_timeout: Option<Duration>,
+    /// An advance this soon after a command's end does not start the next one.
+    pub grace: Duration,
 }
 
 /// What a failed step does.
@@ -50,9 +52,9 @@ pub enum Typing {
     Instant,
 }
 
-/// An advance this soon after a command's end does not start the next one: it was meant for the
-/// command that has just ended.
-const GRACE: Duration = Duration::from_millis(250);
+/// The grace of a live show: an advance so soon after a command's end was meant for the command that
+/// has just ended.
+pub const GRACE: Duration = Duration::from_millis(250);
 /// A command that does not end on Ctrl-C is killed after this.
 const STUBBORN: Duration = Duration::from_secs(2);
 
@@ -69,6 +71,7 @@ pub struct Engine {
     current: Option<Current>,
     judge: Option<(Judge, Check)>,
     last_end: Option<Duration>,
+    waits: usize,
     effects: Vec<Effect>,
 }
 
@@ -122,8 +125,14 @@ impl Engine {
             current: None,
             judge: None,
             last_end: None,
+            waits: 0,
             effects: Vec::new(),
         }
+    }
+
+    /// How often the show has begun to wait: two waits in a row look alike otherwise.
+    pub fn waits(&self) -> usize {
+        self.waits
     }
 
     /// What there is to show.
@@ -161,6 +170,11 @@ impl Engine {
             Event::Tick => {}
         }
         std::mem::take(&mut self.effects)
+    }
+
+    fn wait(&mut self, wait: Wait) {
+        self.waits += 1;
+        self.state.phase = Phase::Waiting(wait);
     }
 
     fn new_id(&mut self) -> Id {
@@ -222,14 +236,14 @@ impl Engine {
         }
         match self.state.phase {
             Phase::Typing { .. } => {
-                self.finish_typing();
+                self.typed();
                 if intent == Intent::Enter && self.current.is_some() {
                     self.run();
                 }
             }
             Phase::Waiting(Wait::BeforeCommand) => {
                 let now = self.state.now;
-                if self.last_end.is_none_or(|end| now.saturating_sub(end) >= GRACE) {
+                if self.last_end.is_none_or(|end| now.saturating_sub(end) >= self.settings.grace) {
                     self.run();
                 }
             }

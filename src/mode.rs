@@ -1,6 +1,8 @@
 //! The modes: each builds its ends and hands them to `drive`. Exit codes are made here.
 
 pub mod cluster;
+pub mod rehearse;
+mod show;
 
 use std::ffi::OsString;
 use std::future::Future;
@@ -27,6 +29,7 @@ pub enum Outcome {
 pub async fn run(command: Command) -> Result<Outcome> {
     match command {
         Command::Cluster(args) => cluster::run(args).await,
+        Command::Rehearse(args) => rehearse::run(args).await,
         _ => todo!(),
     }
 }

@@ -62,6 +62,12 @@ pub struct Setup {
     pub input: Input,
     /// Columns and rows.
     pub size: (u16, u16),
+    /// `$0` of commands.
+    pub script: PathBuf,
+    /// `$1` and so on.
+    pub args: Vec<String>,
+    /// Where the first command starts.
+    pub directory: PathBuf,
 }
 
 /// A running session. Dropping it ends everything that it started.
@@ -248,6 +254,13 @@ impl Session {
         }
     }
 
+    /// The directory that the next command runs in.
+    pub fn directory(&self) -> PathBuf {
+        let bash = lock(&self.shared.line).bash;
+        bash.and_then(|pid| fs::read_link(format!("/proc/{}/cwd", pid.as_raw_nonzero())).ok())
+            .unwrap_or_else(|| self.setup.directory.clone())
+    }
+
     /// Another size of the stage.
     pub fn resize(&self, columns: u16, rows: u16) {
         let mut screen = lock(&self.shared.screen);
@@ -278,11 +291,13 @@ struct Greeting(String);
 
 impl Greeting {
     fn new(setup: &Setup) -> Self {
-        let start = std::env::current_dir().unwrap_or_else(|_| "/".into());
+        let args: Vec<String> = setup.args.iter().map(|arg| quoted(arg)).collect();
         Greeting(format!(
-            "__footlights_bin={}; __footlights_start={}",
+            "__footlights_bin={}; __footlights_start={}; BASH_ARGV0={}; set -- {}",
             quoted(&setup.bin.to_string_lossy()),
-            quoted(&start.to_string_lossy())
+            quoted(&setup.directory.to_string_lossy()),
+            quoted(&setup.script.to_string_lossy()),
+            args.join(" "),
         ))
     }
 }

@@ -10,6 +10,7 @@ fn engine(text: &str, on_failure: OnFailure) -> Engine {
         on_failure,
         typing: Typing::Instant,
         step_timeout: None,
+        grace: GRACE,
     };
     Engine::new(script, "EMBEDDED", settings)
 }
@@ -120,6 +121,7 @@ fn typing_is_finished_by_space_and_run_by_enter() {
         on_failure: OnFailure::GoOn,
         typing: Typing::Human,
         step_timeout: None,
+        grace: GRACE,
     };
     for (intent, runs) in [(Intent::Next, false), (Intent::Enter, true)] {
         let mut engine = Engine::new(script.clone(), "EMBEDDED", settings);
@@ -146,6 +148,7 @@ fn a_late_command_is_interrupted_then_killed_and_reported() {
         on_failure: OnFailure::Stop,
         typing: Typing::Instant,
         step_timeout: Some(Duration::from_secs(5)),
+        grace: GRACE,
     };
     let mut engine = Engine::new(script, "EMBEDDED", settings);
     engine.handle(at(0), Event::Tick);

@@ -116,7 +116,7 @@ pub fn count_steps(script: &Script) -> usize {
 impl Engine {
     /// Walks on until something has to be waited for.
     pub(super) fn go_on(&mut self) {
-        self.state.phase = Phase::Waiting(Wait::Stop);
+        self.wait(Wait::Stop);
         while let Some(placed) = self.script.elements.get(self.at).cloned() {
             self.at += 1;
             if self.walk.reaches(&placed.element) && self.step(placed) {
@@ -128,7 +128,7 @@ impl Engine {
 
     fn at_the_end(&mut self) {
         // An audience reads the last page before it goes.
-        self.state.phase = Phase::Waiting(Wait::End);
+        self.wait(Wait::End);
     }
 
     /// Does one element; true if the walk has to wait.
@@ -295,11 +295,7 @@ impl Engine {
     }
 
     /// Shows all of the command, and waits or runs it.
-    pub(super) fn finish_typing(&mut self) {
-        self.typed();
-    }
-
-    fn typed(&mut self) {
+    pub(super) fn typed(&mut self) {
         let id = self.current.as_ref().map_or(0, |c| c.id);
         if let Some(command) = self.state.command(id) {
             command.typed = None;
@@ -308,7 +304,7 @@ impl Engine {
         if at_once {
             self.run();
         } else {
-            self.state.phase = Phase::Waiting(Wait::BeforeCommand);
+            self.wait(Wait::BeforeCommand);
         }
     }
 
@@ -372,7 +368,7 @@ impl Engine {
             Some(reason) if stops || self.settings.on_failure == OnFailure::Stop => {
                 self.stop(location, reason);
             }
-            _ if current.wait_after => self.state.phase = Phase::Waiting(Wait::Stop),
+            _ if current.wait_after => self.wait(Wait::Stop),
             _ => self.go_on(),
         }
     }
@@ -481,7 +477,7 @@ impl Engine {
             return self.end(Outcome::Failed { location, reason });
         }
         self.state.page.push(Block::Notice(format!("{reason} · Enter goes on")));
-        self.state.phase = Phase::Waiting(Wait::Failure);
+        self.wait(Wait::Failure);
     }
 }
 

@@ -47,13 +47,6 @@ pub async fn run(args: cli::Cluster) -> Result<Outcome> {
     Ok(Outcome::Good)
 }
 
-fn url(listener: &GatewayListener) -> String {
-    match listener.address.port() {
-        80 => format!("http://{}", listener.address.ip()),
-        _ => format!("http://{}", listener.address),
-    }
-}
-
 fn for_people(cluster: &EmbeddedCluster, gateways: &[GatewayListener], first: bool) -> String {
     let mut text = String::new();
     if first {
@@ -70,7 +63,7 @@ fn for_people(cluster: &EmbeddedCluster, gateways: &[GatewayListener], first: bo
             listener.gateway.name,
             listener.listener,
             listener.port,
-            url(listener)
+            listener.url()
         );
     }
     text
@@ -81,7 +74,7 @@ fn for_programs(cluster: &EmbeddedCluster, gateways: &[GatewayListener]) -> Valu
         .iter()
         .map(|l| {
             json!({"namespace": l.gateway.namespace, "name": l.gateway.name,
-                   "listener": l.listener, "port": l.port, "url": url(l)})
+                   "listener": l.listener, "port": l.port, "url": l.url()})
         })
         .collect();
     json!({"apiServer": format!("https://{}", cluster.api()),

@@ -21,6 +21,9 @@ impl Show {
             bin: "/nonexistent/bin".into(),
             input: Input::Nobody,
             size: (80, 24),
+            script: "/somewhere/x.md".into(),
+            args: vec!["it's".into()],
+            directory: "/".into(),
         };
         let session = Session::start(setup, sender).unwrap();
         session.export(&[]).unwrap();
@@ -88,6 +91,8 @@ fn state_persists_over_steps() {
     show.run("x=1; export Y=2; f() { echo f:$1:$x; }; alias hi='echo hello'; a=(1 2 3); umask 027");
     assert_eq!(show.run("f 9; hi; echo ${a[1]} $Y $MARK; umask").0, "f:9:1\nhello\n2 2 yes\n0027");
     assert_eq!(show.run("pwd").0, dir.path().display().to_string());
+    assert_eq!(show.session.directory(), dir.path());
+    assert_eq!(show.run("echo $0 $1").0, "/somewhere/x.md it's");
     assert_eq!(show.run("for i in 1 2; do\n  echo $i\ndone\ncat <<EOF\nhere\nEOF").0, "1\n2\nhere");
 }
 

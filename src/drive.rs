@@ -1,0 +1,185 @@
+//! The loop: turns the world into events, hands them to the engine, and performs its effects.
+//!
+//! All waiting of a show happens here. A mode chooses who presses the keys ([`Pilot`]), which clock
+//! runs and where the screen goes ([`Output`]); nothing else.
+
+mod world;
+
+use std::time::Duration;
+
+use anyhow::Result;
+use crossterm::event::EventStream;
+use futures::StreamExt;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+
+use crate::clock::Clock;
+use crate::engine::{Effect, Engine, Event, Intent, Outcome, State};
+use crate::input;
+
+pub use world::{Cast, Stage, World};
+
+/// Who presses the keys.
+pub enum Pilot {
+    /// A presenter.
+    Keyboard(EventStream),
+    /// Nobody: whatever waits goes on, after a time to read.
+    Auto(fn(&State) -> Duration),
+}
+
+/// Where a show goes: a screen, a cast, a report.
+pub trait Output {
+    /// Draws the state, if it is one that draws. `at` is the viewer's time.
+    fn update(&mut self, at: Duration, state: &State) -> Result<()>;
+
+    /// A named place was reached.
+    fn mark(&mut self, at: Duration, label: &str) -> Result<()> {
+        let _ = (at, label);
+        Ok(())
+    }
+
+    /// The size of the stage, where commands write to; none if it does not draw.
+    fn stage(&self) -> Option<Stage> {
+        None
+    }
+
+    /// The terminal has another size.
+    fn resized(&mut self) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// The screen is drawn at most this often …
+const FRAME: Duration = Duration::from_millis(16);
+/// … and at least this often, since cells fade and the clock ticks.
+const TICK: Duration = Duration::from_millis(100);
+
+/// Runs a show to its end.
+pub async fn drive(
+    mut engine: Engine,
+    mut pilot: Pilot,
+    clock: Clock,
+    cast: Cast,
+    mut outputs: Vec<Box<dyn Output>>,
+) -> Result<Outcome> {
+    let (sender, mut events) = unbounded_channel();
+    let stage = outputs.iter().find_map(|o| o.stage()).unwrap_or_default();
+    // The first frame comes before the cluster is there.
+    let mut pending = engine.handle(clock.elapsed(), Event::Tick);
+    draw(&mut outputs, &clock, engine.state())?;
+    let mut world = World::new(cast, clock.clone(), sender.clone(), stage);
+    let mut ended = std::pin::pin!(crate::mode::terminated());
+    let mut tick = tokio::time::interval(TICK);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+    let mut drawn = clock.elapsed();
+    let mut pressed_at = None;
+    loop {
+        for effect in pending.drain(..) {
+            match effect {
+                Effect::Mark(label) => {
+                    for output in &mut outputs {
+                        output.mark(clock.viewer_time(), &label)?;
+                    }
+                }
+                effect => world.perform(effect),
+            }
+        }
+        if let Some(outcome) = engine.state().outcome.clone() {
+            draw(&mut outputs, &clock, engine.state())?;
+            return Ok(outcome);
+        }
+        if let Pilot::Auto(reading_time) = &pilot {
+            press(&engine, &clock, &sender, *reading_time, &mut pressed_at);
+        }
+        let event = tokio::select! {
+            event = next(&mut events) => event,
+            key = key(&mut pilot, &engine), if matches!(pilot, Pilot::Keyboard(_)) => match key {
+                Key::Intent(intent) => Event::Intent(intent),
+                Key::Resized => {
+                    for output in &mut outputs {
+                        output.resized()?;
+                    }
+                    Event::Tick
+                }
+                Key::Ignored => continue,
+                Key::Gone => return Ok(Outcome::Quit),
+            },
+            _ = tick.tick() => Event::Tick,
+            () = &mut ended => return Ok(Outcome::Quit),
+        };
+        pending = engine.handle(clock.elapsed(), event);
+        // What is there already comes before the next frame, which is then of one piece.
+        while pending.is_empty() && clock.elapsed().saturating_sub(drawn) < FRAME {
+            let Ok(event) = events.try_recv() else {
+                break;
+            };
+            pending = engine.handle(clock.elapsed(), event);
+        }
+        if clock.elapsed().saturating_sub(drawn) >= FRAME || engine.state().outcome.is_some() {
+            draw(&mut outputs, &clock, engine.state())?;
+            drawn = clock.elapsed();
+            if let Some(stage) = outputs.iter().find_map(|o| o.stage()) {
+                world.resize(stage);
+            }
+        }
+    }
+}
+
+fn draw(outputs: &mut [Box<dyn Output>], clock: &Clock, state: &State) -> Result<()> {
+    for output in outputs {
+        output.update(clock.viewer_time(), state)?;
+    }
+    Ok(())
+}
+
+async fn next(events: &mut UnboundedReceiver<Event>) -> Event {
+    match events.recv().await {
+        Some(event) => event,
+        // The loop holds a sender itself.
+        None => std::future::pending().await,
+    }
+}
+
+enum Key {
+    Intent(Intent),
+    Resized,
+    Ignored,
+    Gone,
+}
+
+async fn key(pilot: &mut Pilot, engine: &Engine) -> Key {
+    let Pilot::Keyboard(stream) = pilot else {
+        return std::future::pending().await;
+    };
+    match stream.next().await {
+        Some(Ok(crossterm::event::Event::Key(key))) => {
+            input::intent(key, engine.state()).map_or(Key::Ignored, Key::Intent)
+        }
+        Some(Ok(crossterm::event::Event::Paste(text))) => {
+            Key::Intent(Intent::Type(text.into_bytes()))
+        }
+        Some(Ok(crossterm::event::Event::Resize(..))) => Key::Resized,
+        Some(Ok(_)) => Key::Ignored,
+        // The terminal has gone.
+        Some(Err(_)) | None => Key::Gone,
+    }
+}
+
+/// Presses Enter for a show without a presenter, once for each time that it waits.
+fn press(
+    engine: &Engine,
+    clock: &Clock,
+    sender: &UnboundedSender<Event>,
+    reading_time: fn(&State) -> Duration,
+    pressed_at: &mut Option<usize>,
+) {
+    let waits = engine.waits();
+    if !engine.state().is_waiting() || *pressed_at == Some(waits) {
+        return;
+    }
+    *pressed_at = Some(waits);
+    let (clock, sender, length) = (clock.clone(), sender.clone(), reading_time(engine.state()));
+    tokio::spawn(async move {
+        clock.pause(length).await;
+        let _ = sender.send(Event::Intent(Intent::Enter));
+    });
+}
