@@ -29,6 +29,8 @@ pub enum Place {
 /// One answer to one cell's request, or none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
+    /// The request's number among its sampler's, in order of starting.
+    pub number: u64,
     /// When the request went out, since the show began.
     pub started: Duration,
     /// When its answer was there.

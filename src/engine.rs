@@ -163,7 +163,7 @@ impl Engine {
             }
             Event::Changed(change) => self.changed(change),
             Event::Sampled(sample) => self.sampled(&sample),
-            Event::Probed(id, sample) => self.probed(id, &sample),
+            Event::Probed(id, sample) => self.probed(id, sample),
             Event::ClusterReady => self.state.cluster = Cluster::Ready,
             Event::Gateway(url) => self.state.gateway = Some(url),
             Event::ClusterFailed(why) => self.cluster_failed(why),
@@ -333,7 +333,7 @@ impl Engine {
         self.state.tally.take(sample);
     }
 
-    fn probed(&mut self, id: Id, sample: &Sample) {
+    fn probed(&mut self, id: Id, sample: Sample) {
         let judging = matches!(self.state.phase, Phase::Judging { id: probe } if probe == id);
         if judging && let Some((judge, _)) = &mut self.judge {
             judge.take(sample);

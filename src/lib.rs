@@ -1,5 +1,6 @@
 //! Footlights.
 pub mod audience;
+pub mod cast;
 pub mod cli;
 pub mod clock;
 pub mod cluster;
@@ -10,8 +11,11 @@ pub mod engine;
 pub mod input;
 pub mod manifest;
 pub mod mode;
+pub mod plan;
 pub mod sample;
 pub mod script;
 pub mod shell;
 pub mod stand_in;
 pub mod terminal;
+pub mod theme;
+pub mod view;

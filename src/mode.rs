@@ -1,6 +1,9 @@
 //! The modes: each builds its ends and hands them to `drive`. Exit codes are made here.
 
 pub mod cluster;
+pub mod plan;
+pub mod present;
+pub mod record;
 pub mod rehearse;
 mod show;
 
@@ -29,8 +32,10 @@ pub enum Outcome {
 pub async fn run(command: Command) -> Result<Outcome> {
     match command {
         Command::Cluster(args) => cluster::run(args).await,
+        Command::Plan(args) => plan::run(&args),
+        Command::Present(args) => present::run(args).await,
+        Command::Record(args) => record::run(args).await,
         Command::Rehearse(args) => rehearse::run(args).await,
-        _ => todo!(),
     }
 }
 

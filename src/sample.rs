@@ -2,6 +2,8 @@
 //!
 //! This is the only source of samples (DECISIONS.md, "Truth of traffic").
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -55,12 +57,13 @@ impl Sampler {
         for row in 0..SIDE {
             for column in 0..SIDE {
                 let sampler = self.clone();
+                let number = (row * SIDE + column) as u64;
                 let offset = Duration::from_millis((row * 500 + column * 125) as u64);
                 cells.spawn(async move {
                     tokio::time::sleep(offset).await;
                     loop {
                         let start = Instant::now();
-                        let sample = sampler.ask(row, column, None).await;
+                        let sample = sampler.ask(number, row, column, None).await;
                         if sampler.events.send(Event::Sampled(sample)).is_err() {
                             return;
                         }
@@ -83,12 +86,15 @@ impl Sampler {
                 Cells::Edge => place(*row, *column) == Place::Edge,
             })
             .collect();
-        for number in 0..IN_FLIGHT {
-            let (row, column) = cells[number % cells.len()];
+        let next = Arc::new(AtomicU64::new(0));
+        for _ in 0..IN_FLIGHT {
             let (sampler, user) = (self.clone(), scope.user.clone());
+            let (cells, next) = (cells.clone(), next.clone());
             probes.spawn(async move {
                 loop {
-                    let sample = sampler.ask(row, column, user.as_deref()).await;
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let (row, column) = cells[number as usize % cells.len()];
+                    let sample = sampler.ask(number, row, column, user.as_deref()).await;
                     let failed = sample.reply == Reply::Unreachable;
                     if sampler.events.send(Event::Probed(id, sample)).is_err() {
                         return;
@@ -103,7 +109,7 @@ impl Sampler {
         probes
     }
 
-    async fn ask(&self, row: usize, column: usize, user: Option<&str>) -> Sample {
+    async fn ask(&self, number: u64, row: usize, column: usize, user: Option<&str>) -> Sample {
         let started = self.began.elapsed();
         let path = match place(row, column) {
             Place::Center => "center",
@@ -122,6 +128,7 @@ impl Sampler {
             Ok(response) => reply(response).await,
         };
         Sample {
+            number,
             started,
             ended: self.began.elapsed(),
             row,

@@ -6,7 +6,12 @@
 //! probability of at most 1 in 10,000 over both sides; a share twice the tolerance off is as rarely
 //! taken for good. A window that fails is followed by another, since the change may still be on its
 //! way; two failing windows that agree with each other say that nothing is moving any more.
+//!
+//! Answers count in the order in which their requests were *sent*: an early answer waits for those
+//! of earlier requests. Otherwise quick answers would be counted first, and a version that answers
+//! quickly would seem to have a greater share.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::color::Rgb;
@@ -68,6 +73,9 @@ pub struct Judge {
     seen: Seen,
     before: Option<Seen>,
     standing: Standing,
+    /// The number of the request whose answer counts next, and answers that came too early.
+    next: u64,
+    early: BTreeMap<u64, Sample>,
 }
 
 #[derive(Clone, Debug)]
@@ -136,6 +144,8 @@ impl Judge {
             seen: Seen::default(),
             before: None,
             standing: Standing::Open,
+            next: 0,
+            early: BTreeMap::new(),
         })
     }
 
@@ -158,8 +168,18 @@ impl Judge {
         now.saturating_sub(self.since)
     }
 
-    /// Counts an answer.
-    pub fn take(&mut self, sample: &Sample) {
+    /// Takes an answer, and counts it as soon as those of all earlier requests are there.
+    pub fn take(&mut self, sample: Sample) {
+        let now = sample.ended;
+        self.early.insert(sample.number, sample);
+        while let Some(sample) = self.early.remove(&self.next) {
+            self.next += 1;
+            self.count(&sample);
+        }
+        self.expire(now);
+    }
+
+    fn count(&mut self, sample: &Sample) {
         if self.standing != Standing::Open || sample.started < self.since {
             return;
         }
@@ -171,7 +191,6 @@ impl Judge {
             Standing::Fails => self.next_window(sample.ended),
             Standing::Open => {}
         }
-        self.expire(sample.ended);
     }
 
     /// Fails the claim if its time is up.
@@ -251,9 +270,10 @@ mod tests {
     use crate::audience::Smiley;
     use crate::script::expect;
 
-    fn sample(hit: bool, at: Duration) -> Sample {
+    fn sample(number: u64, hit: bool, at: Duration) -> Sample {
         let smiley = if hit { Smiley::HeartEyes } else { Smiley::Grinning };
         Sample {
+            number,
             started: at,
             ended: at,
             row: 0,
@@ -275,7 +295,7 @@ mod tests {
         let mut judge = Judge::new(&claim, Duration::ZERO).unwrap();
         for i in 0.. {
             let at = Duration::from_micros(i * 3_333);
-            judge.take(&sample(random.f64() < share(i), at));
+            judge.take(sample(i, random.f64() < share(i), at));
             if judge.standing() != Standing::Open {
                 break;
             }
@@ -342,12 +362,24 @@ mod tests {
     }
 
     #[test]
+    fn quick_answers_do_not_count_before_slow_ones() {
+        let claim = expect::parse("all smiley=HeartEyes").unwrap().claim;
+        let mut judge = Judge::new(&claim, Duration::ZERO).unwrap();
+        for number in 1..=200 {
+            judge.take(sample(number, true, Duration::ZERO));
+        }
+        assert_eq!(judge.seen().n, 0);
+        judge.take(sample(0, false, Duration::from_millis(1500)));
+        assert_eq!((judge.standing(), judge.seen().n), (Standing::Holds, CLEAN));
+    }
+
+    #[test]
     fn errors_and_other_looks_are_misses() {
         let look = |text: &str| match expect::parse(&format!("all {text}")).unwrap().claim {
             Claim::All { look, .. } => look,
             other => panic!("{other:?}"),
         };
-        let reply = sample(true, Duration::ZERO).reply;
+        let reply = sample(0, true, Duration::ZERO).reply;
         assert!(looks_like(&look("smiley=HeartEyes,color=blue"), &reply));
         assert!(!looks_like(&look("smiley=HeartEyes,color=green"), &reply));
         assert!(!looks_like(&look("color=blue"), &Reply::Unreachable));

@@ -121,6 +121,7 @@ mod tests {
     fn shares_are_of_the_last_seconds() {
         let mut tally = Tally::default();
         let sample = |ms: u64, body: &str| Sample {
+            number: 0,
             started: Duration::ZERO,
             ended: Duration::from_millis(ms),
             row: 0,

@@ -43,6 +43,16 @@ pub async fn run(args: cli::Rehearse) -> Result<ExitOutcome> {
     Ok(ExitOutcome::Good)
 }
 
+/// The arguments of a rehearsal of the bundled tour.
+pub fn of_the_tour() -> cli::Rehearse {
+    cli::Rehearse {
+        scripts: vec!["tour".into()],
+        args: Vec::new(),
+        format: Format::Text,
+        step_timeout: 120,
+    }
+}
+
 async fn rehearse(loaded: &Loaded, args: &cli::Rehearse) -> Result<(Value, usize)> {
     let settings = Settings {
         on_failure: OnFailure::Stop,

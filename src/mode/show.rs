@@ -34,6 +34,15 @@ pub struct Loaded {
 
 /// Reads a script; `None` is the tour. A script with errors is refused with all of them.
 pub fn load(path: Option<&Path>) -> Result<Loaded> {
+    let loaded = read(path)?;
+    if loaded.script.has_errors() {
+        bail!("{} has errors: nothing was run", loaded.script.file);
+    }
+    Ok(loaded)
+}
+
+/// Reads a script and prints its diagnostics.
+pub fn read(path: Option<&Path>) -> Result<Loaded> {
     let path = path.unwrap_or_else(|| Path::new("tour"));
     let bundled = BUNDLED.iter().find(|(name, ..)| path == Path::new(name));
     let (path, shown, files) = match bundled {
@@ -61,9 +70,6 @@ pub fn load(path: Option<&Path>) -> Result<Loaded> {
     for diagnostic in &script.diagnostics {
         eprintln!("{diagnostic}\n");
     }
-    if script.has_errors() {
-        bail!("{shown} has errors: nothing was run");
-    }
     Ok(Loaded {
         script,
         path: std::path::absolute(path)?,
@@ -90,4 +96,12 @@ pub fn cast(loaded: &Loaded, args: Vec<String>, input: Input) -> Result<Cast> {
         directory: std::env::current_dir().context("finding the current directory")?,
         environment,
     })
+}
+
+/// Tells a user who has a cluster that it is not the one that is used.
+pub fn say_which_cluster() {
+    let config = kube::config::Kubeconfig::read();
+    if let Some(context) = config.ok().and_then(|c| c.current_context) {
+        eprintln!("Running on the embedded cluster; `{context}` is not used.");
+    }
 }

@@ -1,0 +1,110 @@
+//! `footlights present`: a presenter, a terminal, live time.
+
+use std::io::{IsTerminal, stdin, stdout};
+use std::time::Duration;
+
+use anyhow::{Result, bail};
+use crossterm::event::EventStream;
+use ratatui::layout::Rect;
+
+use super::{Outcome as ExitOutcome, rehearse, show};
+use crate::cli;
+use crate::clock::{Clock, Pace};
+use crate::drive::{Output, Pilot, Stage, drive};
+use crate::engine::{Engine, GRACE, OnFailure, Outcome, Settings, State, Typing};
+use crate::shell::Input;
+use crate::theme::Theme;
+use crate::view::{self, SMALLEST, View};
+
+/// Presents a script; without a terminal the tour is rehearsed instead.
+pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
+    let has_terminal = stdin().is_terminal() && stdout().is_terminal();
+    if !has_terminal {
+        if args.script.script.is_some() {
+            bail!("presenting needs a terminal: use `footlights rehearse` without one");
+        }
+        eprintln!("footlights: there is no terminal, so the tour is rehearsed");
+        return rehearse::run(rehearse::of_the_tour()).await;
+    }
+    let loaded = show::load(args.script.script.as_deref())?;
+    let theme = loaded.script.front.theme.clone().filter(|_| args.theme == "dark");
+    let theme = Theme::named(theme.as_deref().unwrap_or(&args.theme))?;
+    let (columns, rows) = crossterm::terminal::size()?;
+    if columns < SMALLEST.0 || rows < SMALLEST.1 {
+        bail!(
+            "the terminal has {columns}x{rows} and a show needs {}x{}: make it larger",
+            SMALLEST.0,
+            SMALLEST.1
+        );
+    }
+    let settings = Settings {
+        on_failure: OnFailure::GoOn,
+        typing: if args.no_typing { Typing::Instant } else { Typing::Human },
+        step_timeout: None,
+        grace: GRACE,
+    };
+    show::say_which_cluster();
+    let engine = Engine::new(loaded.script.clone(), "EMBEDDED", settings);
+    let cast = show::cast(&loaded, args.script.args, Input::Terminal)?;
+    let screen = Screen::open(View::new(theme))?;
+    let outcome = drive(
+        engine,
+        Pilot::Keyboard(EventStream::new()),
+        Clock::new(Pace::Live),
+        cast,
+        vec![Box::new(screen)],
+    )
+    .await?;
+    match outcome {
+        Outcome::Finished | Outcome::Quit => Ok(ExitOutcome::Good),
+        Outcome::Failed { location, reason } => {
+            eprintln!("footlights: {location}: {reason}");
+            Ok(ExitOutcome::ShowFailed)
+        }
+    }
+}
+
+/// The presenter's terminal. It is given back when this is dropped, and after a panic.
+struct Screen {
+    terminal: ratatui::DefaultTerminal,
+    view: View,
+}
+
+impl Screen {
+    fn open(view: View) -> Result<Self> {
+        // Sets raw mode, the alternate screen and a panic hook that gives both back.
+        let terminal = ratatui::try_init()?;
+        Ok(Screen { terminal, view })
+    }
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        ratatui::restore();
+    }
+}
+
+impl Output for Screen {
+    fn update(&mut self, _: Duration, state: &State) -> Result<()> {
+        let view = &self.view;
+        self.terminal.draw(|frame| {
+            let area = frame.area();
+            view.draw(state, area, frame.buffer_mut());
+        })?;
+        Ok(())
+    }
+
+    fn stage(&self) -> Option<Stage> {
+        let size = self.terminal.size().ok()?;
+        let stage = view::layout(Rect::new(0, 0, size.width, size.height)).stage;
+        Some(Stage {
+            columns: stage.width,
+            rows: stage.height,
+        })
+    }
+
+    fn resized(&mut self) -> Result<()> {
+        self.terminal.autoresize()?;
+        Ok(())
+    }
+}

@@ -1,0 +1,228 @@
+//! The grid of faces, and the shares beneath it.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+use unicode_width::UnicodeWidthStr;
+
+use super::art;
+use super::wrap::shorten;
+use crate::audience::cells::Look;
+use crate::audience::color::PURPLE;
+use crate::audience::tally::Shares;
+use crate::audience::{Glyph, Rgb, SIDE};
+use crate::engine::State;
+use crate::theme::{Theme, color};
+
+/// Cells under this size show an emoji or a letter instead of pixel art.
+const ART: (u16, u16) = (8, 4);
+/// Rows beneath the grid: a line of numbers and two bars each for faces and colours.
+pub const SHARES: u16 = 5;
+
+/// The size of a cell in columns and rows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CellSize {
+    /// Columns; twice the rows, so that pixels are square.
+    pub columns: u16,
+    /// Rows.
+    pub rows: u16,
+}
+
+/// The greatest cells with which a grid and its shares fit into a space.
+pub fn cell_size(columns: u16, rows: u16) -> CellSize {
+    let side = SIDE as u16;
+    let by_rows = rows.saturating_sub(SHARES) / side;
+    let by_columns = (columns.saturating_sub(side - 1) / side) / 2;
+    let rows = by_rows.min(by_columns).max(1);
+    CellSize {
+        columns: rows * 2,
+        rows,
+    }
+}
+
+/// The columns that a grid of such cells takes, with a gap between cells.
+pub fn width(cell: CellSize) -> u16 {
+    let side = SIDE as u16;
+    cell.columns * side + side - 1
+}
+
+/// Draws the grid and its shares, centred in an area.
+pub fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let cell = cell_size(area.width, area.height);
+    let used = Rect {
+        x: area.x + area.width.saturating_sub(width(cell)) / 2,
+        y: area.y + area.height.saturating_sub(cell.rows * SIDE as u16 + SHARES) / 2,
+        width: width(cell),
+        height: cell.rows * SIDE as u16,
+    };
+    for row in 0..SIDE {
+        for column in 0..SIDE {
+            let look = state.grid.cell(row, column).look(state.now);
+            let place = Rect {
+                x: used.x + column as u16 * (cell.columns + 1),
+                y: used.y + row as u16 * cell.rows,
+                width: cell.columns,
+                height: cell.rows,
+            }
+            .intersection(area);
+            draw_cell(&look, theme, place, buffer);
+        }
+    }
+    let below = Rect {
+        y: used.y + used.height,
+        height: SHARES,
+        ..used
+    };
+    draw_shares(state, theme, below.intersection(area), buffer);
+}
+
+fn draw_cell(look: &Look, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    if area.is_empty() {
+        return;
+    }
+    let paper = look.background.over(theme.background, look.opacity);
+    buffer.set_style(area, Style::new().bg(color(paper)));
+    let side = usize::from(area.width.min(area.height * 2));
+    match &look.glyph {
+        Some(Glyph::Face(smiley)) if area.width >= ART.0 && area.height >= ART.1 => {
+            if let Some((drawing, scale)) = art::fitting(*smiley, side) {
+                draw_art(drawing, scale, look, theme, area, buffer);
+            }
+        }
+        Some(glyph) => draw_small(glyph, paper, area, buffer),
+        None => {
+            let dim = Style::new().fg(color(theme.background));
+            buffer.set_string(area.x + area.width / 2, area.y + area.height / 2, "·", dim);
+        }
+    }
+    if look.border == PURPLE && look.glyph.is_some() {
+        draw_border(look, theme, area, buffer);
+    }
+    if let Some(count) = look.counter {
+        let text = count.min(999).to_string();
+        let x = area.right().saturating_sub(text.len() as u16);
+        let style = Style::new().fg(color(Rgb(0, 0, 0))).bg(color(Rgb(255, 255, 255)));
+        buffer.set_string(x, area.bottom() - 1, text, style);
+    }
+}
+
+/// Soft errors have a purple frame: in the gaps at both sides of the cell.
+fn draw_border(look: &Look, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let ink = Style::new()
+        .fg(color(look.border.over(theme.background, look.opacity)))
+        .bg(color(theme.background));
+    let ends = [(area.x.checked_sub(1), "▐"), (Some(area.right()), "▌")];
+    for y in area.top()..area.bottom() {
+        for (x, half) in ends {
+            if let Some(x) = x
+                && buffer.area.contains((x, y).into())
+            {
+                buffer.set_string(x, y, half, ink);
+            }
+        }
+    }
+}
+
+/// Two pixels a cell: the upper one is the half block, the lower one its background.
+fn draw_art(
+    drawing: &art::Drawing,
+    scale: usize,
+    look: &Look,
+    theme: &Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let (wide, high) = (usize::from(area.width), usize::from(area.height) * 2);
+    let size = drawing.side * scale;
+    let (left, top) = ((wide - size) / 2, (high - size) / 2);
+    let pixel = |x: usize, y: usize| {
+        let inside = (left..left + size).contains(&x) && (top..top + size).contains(&y);
+        let ink = inside.then(|| drawing.pixel((x - left) / scale, (y - top) / scale)).flatten();
+        color(ink.unwrap_or(look.background).over(theme.background, look.opacity))
+    };
+    for y in 0..area.height {
+        for x in 0..area.width {
+            let (column, row) = (usize::from(x), usize::from(y) * 2);
+            let style = Style::new().fg(pixel(column, row)).bg(pixel(column, row + 1));
+            buffer.set_string(area.x + x, area.y + y, "▀", style);
+        }
+    }
+}
+
+fn draw_small(glyph: &Glyph, paper: Rgb, area: Rect, buffer: &mut Buffer) {
+    let Rgb(r, g, b) = paper;
+    let bright = u32::from(r) * 3 + u32::from(g) * 6 + u32::from(b) > 1280;
+    let ink = if bright { Rgb(0, 0, 0) } else { Rgb(255, 255, 255) };
+    let style = Style::new().fg(color(ink)).bg(color(paper)).add_modifier(Modifier::BOLD);
+    let text = match glyph {
+        Glyph::Face(smiley) if area.width >= 2 => smiley.emoji().to_string(),
+        Glyph::Face(smiley) => smiley.letter().to_string(),
+        Glyph::Text(text) => shorten(text, usize::from(area.width)),
+    };
+    let x = area.x + area.width.saturating_sub(text.width() as u16) / 2;
+    buffer.set_string(x, area.y + (area.height - 1) / 2, text, style);
+}
+
+fn draw_shares(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let shares = state.tally.shares(state.now);
+    let mut rows = vec![numbers(&shares, state, theme)];
+    for (glyph, share) in shares.glyphs.iter().take(2) {
+        rows.push(bar(&glyph.name(), *share, theme.heading, theme, area.width));
+    }
+    rows.resize(3, Line::default());
+    for (rgb, share) in shares.colors.iter().take(2) {
+        rows.push(bar(&rgb.name(), *share, *rgb, theme, area.width));
+    }
+    for (y, row) in (area.top()..area.bottom()).zip(rows) {
+        buffer.set_line(area.x, y, &row, area.width);
+    }
+}
+
+fn numbers(shares: &Shares, state: &State, theme: &Theme) -> Line<'static> {
+    if shares.n == 0 {
+        let text = if state.gateway.is_some() {
+            "waiting for the first answers"
+        } else {
+            "no traffic yet"
+        };
+        return Line::styled(text, theme.ink(theme.dim));
+    }
+    let errors = format!("{:.0} % errors", shares.errors * 100.0);
+    let ink = if shares.errors > 0.0 { theme.bad } else { theme.dim };
+    Line::from(vec![
+        Span::styled(format!("{:.1} answers/s · ", shares.rate), theme.ink(theme.dim)),
+        Span::styled(errors, theme.ink(ink)),
+    ])
+}
+
+fn bar(name: &str, share: f64, ink: Rgb, theme: &Theme, width: u16) -> Line<'static> {
+    const NAME: usize = 12;
+    const NUMBER: usize = 6;
+    let room = usize::from(width).saturating_sub(NAME + NUMBER).min(60);
+    let eighths = (share * room as f64 * 8.0).round() as usize;
+    let parts = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
+    let filled = format!("{}{}", "█".repeat(eighths / 8), parts[eighths % 8]);
+    let rest = room.saturating_sub(filled.width());
+    let name = shorten(name, NAME - 1);
+    let padding = " ".repeat(NAME - name.width());
+    Line::from(vec![
+        Span::styled(format!("{name}{padding}"), theme.base()),
+        Span::styled(filled, theme.ink(ink)),
+        Span::styled(" ".repeat(rest), theme.base()),
+        Span::styled(format!("{:>4.0} %", share * 100.0), theme.base()),
+    ])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cells_grow_with_their_space_and_stay_square() {
+        for (space, rows) in [((35, 21), 4), ((44, 27), 5), ((90, 57), 10), ((20, 10), 1), ((0, 0), 1)] {
+            let cell = cell_size(space.0, space.1);
+            assert_eq!((cell.rows, cell.columns), (rows, rows * 2), "{space:?}");
+        }
+    }
+}

@@ -1,0 +1,273 @@
+//! The stage: prose, commands, what they will change, what they wrote, and what was seen.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::text::{Line, Span};
+use serde_json::Value;
+
+use super::code::Highlighter;
+use super::prose;
+use super::wrap::{shorten, wrap};
+use crate::diff::{Change, DiffLine, Verb};
+use crate::engine::{Block, Check, CommandBlock, Phase, State};
+use crate::theme::{Theme, color};
+
+/// Draws the page that the presenter looks at; its end, if it is longer than the stage.
+pub fn draw(state: &State, theme: &Theme, code: &Highlighter, area: Rect, buffer: &mut Buffer) {
+    let stage = Stage {
+        state,
+        theme,
+        code,
+        width: usize::from(area.width),
+        height: usize::from(area.height),
+    };
+    if let Some(Block::Command(command)) = state.visible_page().last()
+        && command.output.alternate_screen
+    {
+        let lines: Vec<Line<'static>> = command.output.lines.clone();
+        return put(&lines, area, buffer);
+    }
+    let lines = stage.page(state.visible_page());
+    let first = lines.len().saturating_sub(stage.height);
+    put(&lines[first..], area, buffer);
+}
+
+fn put(lines: &[Line<'static>], area: Rect, buffer: &mut Buffer) {
+    for (y, line) in (area.top()..area.bottom()).zip(lines) {
+        buffer.set_line(area.x, y, line, area.width);
+    }
+}
+
+struct Stage<'a> {
+    state: &'a State,
+    theme: &'a Theme,
+    code: &'a Highlighter,
+    width: usize,
+    height: usize,
+}
+
+impl Stage<'_> {
+    fn page(&self, blocks: &[Block]) -> Vec<Line<'static>> {
+        let mut lines: Vec<Line<'static>> = Vec::new();
+        let mut before: Option<&Block> = None;
+        for block in blocks {
+            let commands = |b: &Block| matches!(b, Block::Command(_) | Block::Comment(_));
+            let gap = match before {
+                None => false,
+                // Commands that wrote nothing stand together, as in a terminal.
+                Some(b) => !(commands(b) && commands(block)),
+            };
+            if gap && lines.last().is_some_and(|l| l.width() > 0) {
+                lines.push(Line::default());
+            }
+            lines.extend(self.block(block));
+            before = Some(block);
+        }
+        lines
+    }
+
+    fn block(&self, block: &Block) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        match block {
+            Block::Prose(text) => prose::render(text, self.width, theme, self.code),
+            Block::Comment(text) => self.wrapped(text, theme.ink(theme.dim)),
+            Block::Print(text) => self.wrapped(text, theme.base()),
+            Block::Notice(text) => self.wrapped(text, theme.ink(theme.warning)),
+            Block::Command(command) => self.command(command),
+        }
+    }
+
+    fn wrapped(&self, text: &str, style: Style) -> Vec<Line<'static>> {
+        wrap(&[(text.to_owned(), style)], self.width, 0)
+    }
+
+    fn command(&self, command: &CommandBlock) -> Vec<Line<'static>> {
+        let mut lines = self.typed(command);
+        if command.typed.is_none() && command.ended.is_none() {
+            for change in &command.predicted {
+                lines.extend(self.prediction(change));
+            }
+        }
+        lines.extend(command.output.lines.iter().cloned());
+        if let Some((status, _)) = command.ended
+            && status != 0
+        {
+            let text = format!("✗ exit status {status}");
+            lines.push(Line::styled(text, self.theme.ink(self.theme.bad)));
+        }
+        for change in &command.changes {
+            lines.extend(self.change(change));
+        }
+        for check in &command.checks {
+            lines.extend(self.check(check));
+        }
+        lines
+    }
+
+    fn typed(&self, command: &CommandBlock) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let text = command.text.trim_end();
+        let mut rest = command.typed.unwrap_or(usize::MAX);
+        let mut spans = vec![("$ ".to_owned(), theme.ink(theme.prompt).add_modifier(Modifier::BOLD))];
+        // The whole command is highlighted and then cut, so that its colours do not jump while it
+        // is typed.
+        let highlighted = self.code.lines("bash", text);
+        for (index, line) in highlighted.iter().enumerate() {
+            if index > 0 && rest > 0 {
+                spans.push(("\n".to_owned(), theme.base()));
+                rest -= 1;
+            }
+            for span in &line.spans {
+                let part: String = span.content.chars().take(rest).collect();
+                rest -= part.chars().count();
+                spans.push((part, span.style));
+            }
+        }
+        if command.skipped {
+            spans.push(("  (left out)".to_owned(), theme.ink(theme.dim)));
+        }
+        let waits = self.state.is_waiting() && command.ended.is_none() && !command.skipped;
+        if command.typed.is_some() || waits {
+            spans.push(("▏".to_owned(), theme.ink(theme.accent)));
+        }
+        wrap(&spans, self.width, 2)
+    }
+
+    fn prediction(&self, change: &Change) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let what = match change.verb {
+            Verb::Created => "will be created",
+            Verb::Changed => "will change",
+            Verb::Unchanged => "is already so",
+            Verb::Deleted => "will be deleted",
+        };
+        let mut lines = vec![Line::from(vec![
+            Span::styled("▍ ", theme.ink(theme.accent)),
+            Span::styled(
+                shorten(&format!("{} {what}", change.object()), self.width.saturating_sub(2)),
+                theme.ink(theme.accent).add_modifier(Modifier::BOLD),
+            ),
+        ])];
+        for field in &change.fields {
+            lines.extend(self.field("▍ ", &field.path, &field.before, &field.after));
+        }
+        let most = (self.height / 2).saturating_sub(lines.len()).max(4);
+        let shown = worth_showing(&change.lines, most);
+        lines.extend(shown.iter().map(|line| self.diff_line(line)));
+        lines
+    }
+
+    /// `rules[0].backendRefs[1].weight 10 → 50`.
+    fn field(&self, margin: &str, path: &str, before: &Value, after: &Value) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let spans = [
+            (margin.to_owned(), theme.ink(theme.accent)),
+            (format!("{path} "), theme.base()),
+            (short(before), theme.ink(theme.bad)),
+            (" → ".to_owned(), theme.ink(theme.dim)),
+            (short(after), theme.ink(theme.good)),
+        ];
+        wrap(&spans, self.width, margin.chars().count())
+    }
+
+    fn diff_line(&self, line: &DiffLine) -> Line<'static> {
+        let theme = self.theme;
+        let margin = Span::styled("▍ ", theme.ink(theme.accent));
+        let marked = |mark: &'static str, ink, text: &str| {
+            // Highlighted as YAML; the sign and the paper say whether it comes or goes.
+            let paper = color(crate::audience::Rgb::over(ink, theme.background, 0.18));
+            let mut spans = vec![margin.clone(), Span::styled(mark, theme.ink(ink).bg(paper))];
+            for line in self.code.lines("yaml", text).iter() {
+                spans.extend(line.spans.iter().cloned().map(|s| s.patch_style(Style::new().bg(paper))));
+            }
+            Line::from(spans)
+        };
+        match line {
+            DiffLine::New(text) => marked("+ ", theme.good, text),
+            DiffLine::Old(text) => marked("- ", theme.bad, text),
+            DiffLine::Same(text) => {
+                let mut spans = vec![margin, Span::raw("  ")];
+                for line in self.code.lines("yaml", text).iter() {
+                    spans.extend(line.spans.iter().cloned());
+                }
+                Line::from(spans)
+            }
+            DiffLine::Skipped(count) => {
+                let text = format!("  ⋯ {count} more line{}", if *count == 1 { "" } else { "s" });
+                Line::from(vec![margin, Span::styled(text, theme.ink(theme.dim))])
+            }
+        }
+    }
+
+    fn change(&self, change: &Change) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        match &change.fields[..] {
+            [] => vec![Line::styled(
+                shorten(&format!("→ {} {}", change.object(), change.verb.word()), self.width),
+                theme.ink(theme.accent),
+            )],
+            fields => fields
+                .iter()
+                .take(3)
+                .flat_map(|f| self.field("→ ", &format!("{} {}", change.name, f.path), &f.before, &f.after))
+                .collect(),
+        }
+    }
+
+    fn check(&self, check: &Check) -> Vec<Line<'static>> {
+        let theme = self.theme;
+        let judging = matches!(self.state.phase, Phase::Judging { .. });
+        let (mark, ink) = match check.holds {
+            Some(true) => ("✓", theme.good),
+            Some(false) => ("✗", theme.bad),
+            None if judging => ("…", theme.dim),
+            None => ("·", theme.dim),
+        };
+        let text = match (&check.seen, check.observed.as_str()) {
+            (Some(seen), _) => {
+                let (low, high) = seen.interval();
+                format!("{mark} {:.0} % seen ({low:.0}–{high:.0} %, n={})", seen.percent(), seen.n)
+            }
+            (None, "") => format!("{mark} watching the traffic"),
+            (None, observed) => format!("{mark} {observed}"),
+        };
+        let mut lines = self.wrapped(&text, theme.ink(ink));
+        if check.holds == Some(false) {
+            lines.extend(self.wrapped(&format!("  expected {}", check.text), theme.ink(theme.bad)));
+        }
+        lines
+    }
+}
+
+/// The part of a diff that fits: of a new object its rules, since the rest is hardly ever the point.
+fn worth_showing(lines: &[DiffLine], most: usize) -> Vec<DiffLine> {
+    if lines.len() <= most {
+        return lines.to_vec();
+    }
+    let rules = lines.iter().position(|l| matches!(l, DiffLine::New(t) if t.trim() == "rules:"));
+    let only_new = lines.iter().all(|l| matches!(l, DiffLine::New(_)));
+    let start = match rules {
+        Some(start) if only_new => start,
+        _ => 0,
+    };
+    let mut shown = Vec::new();
+    if start > 0 {
+        shown.push(DiffLine::Skipped(start));
+    }
+    let room = most.saturating_sub(shown.len() + 1).max(1);
+    shown.extend(lines[start..].iter().take(room).cloned());
+    let left = lines.len() - start - room.min(lines.len() - start);
+    if left > 0 {
+        shown.push(DiffLine::Skipped(left));
+    }
+    shown
+}
+
+fn short(value: &Value) -> String {
+    match value {
+        Value::Null => "none".to_owned(),
+        Value::String(text) => shorten(text, 40),
+        other => shorten(&other.to_string(), 40),
+    }
+}
