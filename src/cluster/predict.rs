@@ -61,7 +61,12 @@ pub async fn predict(client: &kube::Client, plain: &PlainApply, directory: &Path
             let applied =
                 apply::apply(client, &discovery, &document.object, &plain.namespace, Mode::DryRun)
                     .await?;
-            changes.extend(compare(applied.before.as_ref(), Some(&applied.after)));
+            // A new object is shown as its author wrote it, without what the server fills in.
+            let after = match &applied.before {
+                Some(_) => &applied.after,
+                None => &document.object,
+            };
+            changes.extend(compare(applied.before.as_ref(), Some(after)));
         }
     }
     Ok(changes)

@@ -50,9 +50,10 @@ pub fn width(cell: CellSize) -> u16 {
 /// Draws the grid and its shares, centred in an area.
 pub fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let cell = cell_size(area.width, area.height);
+    let spare = area.height.saturating_sub(cell.rows * SIDE as u16 + SHARES);
     let used = Rect {
         x: area.x + area.width.saturating_sub(width(cell)) / 2,
-        y: area.y + area.height.saturating_sub(cell.rows * SIDE as u16 + SHARES) / 2,
+        y: area.y + if state.zoomed { spare / 2 } else { spare.min(1) },
         width: width(cell),
         height: cell.rows * SIDE as u16,
     };
@@ -83,6 +84,12 @@ fn draw_cell(look: &Look, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
     let paper = look.background.over(theme.background, look.opacity);
     buffer.set_style(area, Style::new().bg(color(paper)));
+    // The last row's lower half is a gap to the cell beneath.
+    let gap = Style::new().fg(color(paper)).bg(color(theme.background));
+    if area.height > 1 {
+        let row = "▀".repeat(usize::from(area.width));
+        buffer.set_string(area.x, area.bottom() - 1, row, gap);
+    }
     let side = usize::from(area.width.min(area.height * 2));
     match &look.glyph {
         Some(Glyph::Face(smiley)) if area.width >= ART.0 && area.height >= ART.1 => {
@@ -137,6 +144,9 @@ fn draw_art(
     let size = drawing.side * scale;
     let (left, top) = ((wide - size) / 2, (high - size) / 2);
     let pixel = |x: usize, y: usize| {
+        if y + 1 == high {
+            return color(theme.background);
+        }
         let inside = (left..left + size).contains(&x) && (top..top + size).contains(&y);
         let ink = inside.then(|| drawing.pixel((x - left) / scale, (y - top) / scale)).flatten();
         color(ink.unwrap_or(look.background).over(theme.background, look.opacity))

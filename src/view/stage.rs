@@ -142,13 +142,12 @@ impl Stage<'_> {
             Verb::Unchanged => "is already so",
             Verb::Deleted => "will be deleted",
         };
-        let mut lines = vec![Line::from(vec![
-            Span::styled("▍ ", theme.ink(theme.accent)),
-            Span::styled(
-                shorten(&format!("{} {what}", change.object()), self.width.saturating_sub(2)),
-                theme.ink(theme.accent).add_modifier(Modifier::BOLD),
-            ),
-        ])];
+        let bold = theme.ink(theme.accent).add_modifier(Modifier::BOLD);
+        let title = [
+            ("▍ ".to_owned(), theme.ink(theme.accent)),
+            (format!("{} {what}", change.object()), bold),
+        ];
+        let mut lines = wrap(&title, self.width, 2);
         for field in &change.fields {
             lines.extend(self.field("▍ ", &field.path, &field.before, &field.after));
         }
