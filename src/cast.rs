@@ -63,7 +63,9 @@ pub struct CastError(usize);
 /// Reads a cast.
 pub fn read(text: &str) -> Result<(Value, Vec<Event>), CastError> {
     let mut lines = text.lines().enumerate();
-    let header = lines.next().and_then(|(_, line)| serde_json::from_str::<Value>(line).ok());
+    let header = lines
+        .next()
+        .and_then(|(_, line)| serde_json::from_str::<Value>(line).ok());
     let header = header.filter(|h| h["version"] == 2).ok_or(CastError(1))?;
     let mut events = Vec::new();
     for (index, line) in lines {
@@ -87,11 +89,20 @@ mod tests {
         }) + &output(Duration::from_micros(1_500_001), "é\x1b[1m\"".as_bytes())
             + &marker(Duration::from_secs(2), "1 · x");
         let (header, events) = read(&text).unwrap();
-        assert_eq!((header["width"].clone(), header["height"].clone()), (json!(80), json!(24)));
+        assert_eq!(
+            (header["width"].clone(), header["height"].clone()),
+            (json!(80), json!(24))
+        );
         assert_eq!(events[0].at, 1.500001);
         assert_eq!(events[0].data, "é\x1b[1m\"");
-        assert_eq!((events[1].code.as_str(), events[1].data.as_str()), ("m", "1 · x"));
-        assert_eq!(read("{}").unwrap_err().to_string(), "line 1 of the cast is not understood");
+        assert_eq!(
+            (events[1].code.as_str(), events[1].data.as_str()),
+            ("m", "1 · x")
+        );
+        assert_eq!(
+            read("{}").unwrap_err().to_string(),
+            "line 1 of the cast is not understood"
+        );
         assert!(read("{\"version\":2}\n[1]").is_err());
     }
 }

@@ -229,7 +229,10 @@ mod tests {
             ("--theme light", "present --theme light"),
         ] {
             let args = |s: &str| -> Vec<OsString> {
-                std::iter::once("footlights").chain(s.split_whitespace()).map(Into::into).collect()
+                std::iter::once("footlights")
+                    .chain(s.split_whitespace())
+                    .map(Into::into)
+                    .collect()
             };
             assert_eq!(with_default_subcommand(args(given)), args(meant), "{given}");
         }

@@ -128,7 +128,10 @@ fn essence(object: &Value) -> Value {
         ] {
             metadata.remove(field);
         }
-        if let Some(annotations) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+        if let Some(annotations) = metadata
+            .get_mut("annotations")
+            .and_then(Value::as_object_mut)
+        {
             annotations.retain(|key, _| {
                 key != "kubectl.kubernetes.io/last-applied-configuration"
                     && key != "deployment.kubernetes.io/revision"
@@ -151,14 +154,24 @@ fn collect(path: &str, old: &Value, new: &Value, changes: &mut Vec<FieldChange>)
                     _ => format!("{path}.{key}"),
                 };
                 let null = Value::Null;
-                collect(&inner, a.get(key).unwrap_or(&null), b.get(key).unwrap_or(&null), changes);
+                collect(
+                    &inner,
+                    a.get(key).unwrap_or(&null),
+                    b.get(key).unwrap_or(&null),
+                    changes,
+                );
             }
         }
         (Value::Array(a), Value::Array(b)) => {
             for index in 0..a.len().max(b.len()) {
                 let null = Value::Null;
                 let inner = format!("{path}[{index}]");
-                collect(&inner, a.get(index).unwrap_or(&null), b.get(index).unwrap_or(&null), changes);
+                collect(
+                    &inner,
+                    a.get(index).unwrap_or(&null),
+                    b.get(index).unwrap_or(&null),
+                    changes,
+                );
             }
         }
         _ if old != new => changes.push(FieldChange {
@@ -227,10 +240,17 @@ mod tests {
             .collect();
         assert_eq!(
             fields,
-            ["rules[0].backendRefs[0].weight 90 → 50", "rules[0].backendRefs[1].weight 10 → 50"]
+            [
+                "rules[0].backendRefs[0].weight 90 → 50",
+                "rules[0].backendRefs[1].weight 10 → 50"
+            ]
         );
         assert!(matches!(change.lines[0], DiffLine::Skipped(_)));
-        let old = change.lines.iter().filter(|l| matches!(l, DiffLine::Old(_))).count();
+        let old = change
+            .lines
+            .iter()
+            .filter(|l| matches!(l, DiffLine::Old(_)))
+            .count();
         assert_eq!(old, 2);
         assert_eq!(change.object(), "HTTPRoute faces/smiley-canary");
     }

@@ -53,72 +53,106 @@ const FRAME: Duration = Duration::from_millis(16);
 /// … and at least this often, since cells fade and the clock ticks.
 const TICK: Duration = Duration::from_millis(100);
 
-/// Runs a show to its end.
+/// Runs a show to its end. When this returns, everything that it started has ended.
 pub async fn drive(
     mut engine: Engine,
-    mut pilot: Pilot,
+    pilot: Pilot,
     clock: Clock,
     cast: Cast,
     mut outputs: Vec<Box<dyn Output>>,
 ) -> Result<Outcome> {
-    let (sender, mut events) = unbounded_channel();
+    let (sender, events) = unbounded_channel();
     let stage = outputs.iter().find_map(|o| o.stage()).unwrap_or_default();
     // The first frame comes before the cluster is there.
-    let mut pending = engine.handle(clock.elapsed(), Event::Tick);
+    let first = engine.handle(clock.elapsed(), Event::Tick);
     draw(&mut outputs, &clock, engine.state())?;
     let mut world = World::new(cast, clock.clone(), sender.clone(), stage);
-    let mut ended = std::pin::pin!(crate::mode::terminated());
-    let mut tick = tokio::time::interval(TICK);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-    let mut drawn = clock.elapsed();
-    let mut pressed_at = None;
-    loop {
-        for effect in pending.drain(..) {
-            match effect {
-                Effect::Mark(label) => {
-                    for output in &mut outputs {
-                        output.mark(clock.viewer_time(), &label)?;
+    let show = Show {
+        engine,
+        pilot,
+        clock,
+        sender,
+        events,
+        outputs,
+    };
+    let outcome = show.play(first, &mut world).await;
+    world.close().await;
+    outcome
+}
+
+/// A show and its ends.
+struct Show {
+    engine: Engine,
+    pilot: Pilot,
+    clock: Clock,
+    sender: UnboundedSender<Event>,
+    events: UnboundedReceiver<Event>,
+    outputs: Vec<Box<dyn Output>>,
+}
+
+impl Show {
+    async fn play(self, mut pending: Vec<Effect>, world: &mut World) -> Result<Outcome> {
+        let Show {
+            mut engine,
+            mut pilot,
+            clock,
+            sender,
+            mut events,
+            mut outputs,
+        } = self;
+        let mut ended = std::pin::pin!(crate::mode::terminated());
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
+        let mut drawn = clock.elapsed();
+        let mut pressed_at = None;
+        loop {
+            for effect in pending.drain(..) {
+                match effect {
+                    Effect::Mark(label) => {
+                        for output in &mut outputs {
+                            output.mark(clock.viewer_time(), &label)?;
+                        }
                     }
+                    effect => world.perform(effect),
                 }
-                effect => world.perform(effect),
             }
-        }
-        if let Some(outcome) = engine.state().outcome.clone() {
-            draw(&mut outputs, &clock, engine.state())?;
-            return Ok(outcome);
-        }
-        if let Pilot::Auto(reading_time) = &pilot {
-            press(&engine, &clock, &sender, *reading_time, &mut pressed_at);
-        }
-        let event = tokio::select! {
-            event = next(&mut events) => event,
-            key = key(&mut pilot, &engine), if matches!(pilot, Pilot::Keyboard(_)) => match key {
-                Key::Intent(intent) => Event::Intent(intent),
-                Key::Resized => {
-                    for output in &mut outputs {
-                        output.resized()?;
+            if let Some(outcome) = engine.state().outcome.clone() {
+                draw(&mut outputs, &clock, engine.state())?;
+                return Ok(outcome);
+            }
+            if let Pilot::Auto(reading_time) = &pilot {
+                press(&engine, &clock, &sender, *reading_time, &mut pressed_at);
+            }
+            let event = tokio::select! {
+                event = next(&mut events) => event,
+                key = key(&mut pilot, &engine), if matches!(pilot, Pilot::Keyboard(_)) => match key {
+                    Key::Intent(intent) => Event::Intent(intent),
+                    Key::Resized => {
+                        for output in &mut outputs {
+                            output.resized()?;
+                        }
+                        Event::Tick
                     }
-                    Event::Tick
-                }
-                Key::Ignored => continue,
-                Key::Gone => return Ok(Outcome::Quit),
-            },
-            _ = tick.tick() => Event::Tick,
-            () = &mut ended => return Ok(Outcome::Quit),
-        };
-        pending = engine.handle(clock.elapsed(), event);
-        // What is there already comes before the next frame, which is then of one piece.
-        while pending.is_empty() && clock.elapsed().saturating_sub(drawn) < FRAME {
-            let Ok(event) = events.try_recv() else {
-                break;
+                    Key::Ignored => continue,
+                    Key::Gone => return Ok(Outcome::Quit),
+                },
+                _ = tick.tick() => Event::Tick,
+                () = &mut ended => return Ok(Outcome::Quit),
             };
             pending = engine.handle(clock.elapsed(), event);
-        }
-        if clock.elapsed().saturating_sub(drawn) >= FRAME || engine.state().outcome.is_some() {
-            draw(&mut outputs, &clock, engine.state())?;
-            drawn = clock.elapsed();
-            if let Some(stage) = outputs.iter().find_map(|o| o.stage()) {
-                world.resize(stage);
+            // What is there already comes before the next frame, which is then of one piece.
+            while pending.is_empty() && clock.elapsed().saturating_sub(drawn) < FRAME {
+                let Ok(event) = events.try_recv() else {
+                    break;
+                };
+                pending = engine.handle(clock.elapsed(), event);
+            }
+            if clock.elapsed().saturating_sub(drawn) >= FRAME || engine.state().outcome.is_some() {
+                draw(&mut outputs, &clock, engine.state())?;
+                drawn = clock.elapsed();
+                if let Some(stage) = outputs.iter().find_map(|o| o.stage()) {
+                    world.resize(stage);
+                }
             }
         }
     }

@@ -114,7 +114,12 @@ impl EmbeddedCluster {
         let proxy = Proxy::new();
         let (stop, stopped) = stop();
         profile::install(&hub, profile)?;
-        tokio::spawn(kubelet::run(hub.clone(), proxy.clone(), logs.clone(), stopped.clone()));
+        tokio::spawn(kubelet::run(
+            hub.clone(),
+            proxy.clone(),
+            logs.clone(),
+            stopped.clone(),
+        ));
         tokio::spawn(gateway::run(hub.clone(), proxy, stopped.clone()));
         let forward = TcpListener::bind(("127.0.0.1", 0)).await?;
         let forward_proxy = forward.local_addr()?;
@@ -179,7 +184,11 @@ impl Gateways {
 
     /// Where the listener really is that a client asks for by the Gateway's address and port.
     pub fn bound(&self, host: &str, port: u16) -> Option<SocketAddr> {
-        let host = if host == "localhost" { "127.0.0.1" } else { host };
+        let host = if host == "localhost" {
+            "127.0.0.1"
+        } else {
+            host
+        };
         self.list()
             .into_iter()
             .find(|l| l.port == port && l.address.ip().to_string() == host)
@@ -197,7 +206,9 @@ impl Gateways {
             let mut pods = state.store.list("pods", None);
             pods.all(|(_, pod)| routing::compile::is_ready(pod))
         });
-        let gateways = self.0.read(|state| state.store.list(GATEWAYS, None).count());
+        let gateways = self
+            .0
+            .read(|state| state.store.list(GATEWAYS, None).count());
         pods_ready && self.list().len() >= gateways
     }
 }

@@ -243,7 +243,10 @@ impl Engine {
             }
             Phase::Waiting(Wait::BeforeCommand) => {
                 let now = self.state.now;
-                if self.last_end.is_none_or(|end| now.saturating_sub(end) >= self.settings.grace) {
+                if self
+                    .last_end
+                    .is_none_or(|end| now.saturating_sub(end) >= self.settings.grace)
+                {
                     self.run();
                 }
             }
@@ -319,7 +322,10 @@ impl Engine {
 
     /// A program on the alternate screen gets the keys by itself, and gives them back.
     fn focus_full_screen_program(&mut self, id: Id) {
-        let full_screen = self.state.command(id).is_some_and(|c| c.output.alternate_screen);
+        let full_screen = self
+            .state
+            .command(id)
+            .is_some_and(|c| c.output.alternate_screen);
         if let Phase::Running { id: run, focus, .. } = &mut self.state.phase
             && *run == id
             && full_screen
@@ -379,7 +385,11 @@ impl Engine {
 
     /// A change seen on the cluster belongs to the command that ran last.
     fn changed(&mut self, change: crate::diff::Change) {
-        let id = self.current.as_ref().map(|c| c.id).or(self.walk.last_command);
+        let id = self
+            .current
+            .as_ref()
+            .map(|c| c.id)
+            .or(self.walk.last_command);
         if let Some(command) = id.and_then(|id| self.state.command(id)) {
             command.changes.push(change.clone());
         }

@@ -24,7 +24,11 @@ pub fn intent(key: KeyEvent, state: &State) -> Option<Intent> {
         (KeyCode::Char('c'), true) => Some(Intent::Interrupt),
         (_, true) => None,
         // A key that is held down advances once.
-        (KeyCode::Enter | KeyCode::Char(' ') | KeyCode::PageDown | KeyCode::Right, _) if repeated => None,
+        (KeyCode::Enter | KeyCode::Char(' ') | KeyCode::PageDown | KeyCode::Right, _)
+            if repeated =>
+        {
+            None
+        }
         (KeyCode::Enter, _) => Some(Intent::Enter),
         (KeyCode::Char(' ') | KeyCode::PageDown | KeyCode::Right, _) => Some(Intent::Next),
         (KeyCode::PageUp | KeyCode::Left | KeyCode::Backspace, _) => Some(Intent::LookBack),
@@ -87,7 +91,9 @@ mod tests {
             step_timeout: None,
             grace: GRACE,
         };
-        let mut state = Engine::new(script::parse("x.md", "a"), "EMBEDDED", settings).state().clone();
+        let mut state = Engine::new(script::parse("x.md", "a"), "EMBEDDED", settings)
+            .state()
+            .clone();
         state.phase = phase;
         state
     }
@@ -101,10 +107,16 @@ mod tests {
         let state = state(Phase::Beginning);
         for c in ('a'..='z').chain('A'..='Z') {
             let intent = intent(press(KeyCode::Char(c)), &state);
-            assert!(!matches!(intent, Some(Intent::Enter | Intent::Next | Intent::Yes)), "{c}");
+            assert!(
+                !matches!(intent, Some(Intent::Enter | Intent::Next | Intent::Yes)),
+                "{c}"
+            );
         }
         assert_eq!(intent(press(KeyCode::Esc), &state), Some(Intent::Close));
-        assert_eq!(intent(press(KeyCode::PageUp), &state), Some(Intent::LookBack));
+        assert_eq!(
+            intent(press(KeyCode::PageUp), &state),
+            Some(Intent::LookBack)
+        );
     }
 
     #[test]
@@ -119,8 +131,14 @@ mod tests {
             (press(KeyCode::Char('q')), b"q".to_vec()),
             (press(KeyCode::Enter), b"\r".to_vec()),
             (press(KeyCode::Up), b"\x1b[A".to_vec()),
-            (KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL), vec![3]),
-            (KeyEvent::new(KeyCode::Char('x'), KeyModifiers::ALT), b"\x1bx".to_vec()),
+            (
+                KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL),
+                vec![3],
+            ),
+            (
+                KeyEvent::new(KeyCode::Char('x'), KeyModifiers::ALT),
+                b"\x1bx".to_vec(),
+            ),
         ] {
             assert_eq!(intent(key, &state), Some(Intent::Type(bytes)));
         }

@@ -139,6 +139,9 @@ mod tests {
     #[test]
     fn words_that_yaml_1_1_takes_for_booleans_are_quoted() {
         let yaml = to_yaml(&json!({"a": "on", "b": "1:30"}));
-        assert_eq!(parse(&yaml).unwrap()[0].object, json!({"a": "on", "b": "1:30"}));
+        assert_eq!(
+            parse(&yaml).unwrap()[0].object,
+            json!({"a": "on", "b": "1:30"})
+        );
     }
 }

@@ -44,8 +44,15 @@ pub fn plan(script: &Script) -> Vec<PlannedEvent> {
         match element {
             Element::Blank => {}
             Element::Prose(text) => add("comment", text, true, showing),
-            Element::Comment(text) => add("comment", text, false, showing && !text.starts_with("##")),
-            Element::Command(text) => add("command", text, false, showing && !std::mem::take(&mut hide_next)),
+            Element::Comment(text) => {
+                add("comment", text, false, showing && !text.starts_with("##"))
+            }
+            Element::Command(text) => add(
+                "command",
+                text,
+                false,
+                showing && !std::mem::take(&mut hide_next),
+            ),
             Element::Directive(directive) => match directive {
                 Directive::Show => showing = true,
                 Directive::Hide => showing = false,
@@ -90,8 +97,15 @@ pub fn to_text(events: &[PlannedEvent], file: &str) -> String {
         let mut lines = event.text.lines().filter(|l| !l.trim().is_empty());
         let first = lines.next().unwrap_or("");
         let more = if lines.next().is_some() { " …" } else { "" };
-        let hidden = if event.kind == "command" && !event.shown { " (hidden)" } else { "" };
-        text += &format!("{file}:{:<4} {:<8}{hidden} {first}{more}\n", event.line, event.kind);
+        let hidden = if event.kind == "command" && !event.shown {
+            " (hidden)"
+        } else {
+            ""
+        };
+        text += &format!(
+            "{file}:{:<4} {:<8}{hidden} {first}{more}\n",
+            event.line, event.kind
+        );
     }
     text
 }
@@ -107,9 +121,18 @@ mod tests {
             "hidden\n<!-- @SHOW -->\nshown\n<!-- @immed -->\n```bash\na\nb\n```\n<!-- @wait_clear -->\n\
              <!-- @SKIP -->\n```bash\nc\n```\n",
         );
-        let seen: Vec<(String, bool)> =
-            plan(&script).into_iter().map(|e| (e.text.trim().to_owned(), e.shown)).collect();
-        let expected = [("hidden", false), ("shown", true), ("a", false), ("b", true), ("wait", true), ("clear", false)];
+        let seen: Vec<(String, bool)> = plan(&script)
+            .into_iter()
+            .map(|e| (e.text.trim().to_owned(), e.shown))
+            .collect();
+        let expected = [
+            ("hidden", false),
+            ("shown", true),
+            ("a", false),
+            ("b", true),
+            ("wait", true),
+            ("clear", false),
+        ];
         assert_eq!(seen, expected.map(|(t, s)| (t.to_owned(), s)));
     }
 }

@@ -116,7 +116,10 @@ impl Sampler {
             Place::Edge => "edge",
         };
         let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
-        let url = format!("{}/face/{path}/?row={row}&col={column}&now={now}", self.gateway);
+        let url = format!(
+            "{}/face/{path}/?row={row}&col={column}&now={now}",
+            self.gateway
+        );
         let request = self
             .client
             .get(url)

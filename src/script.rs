@@ -73,7 +73,11 @@ impl Syntax {
         let markdown = path
             .rsplit_once('.')
             .is_some_and(|(_, extension)| extension.eq_ignore_ascii_case("md"));
-        if markdown { Syntax::Markdown } else { Syntax::Shell }
+        if markdown {
+            Syntax::Markdown
+        } else {
+            Syntax::Shell
+        }
     }
 }
 
@@ -95,7 +99,9 @@ pub struct Script {
 impl Script {
     /// True if it must not be run.
     pub fn has_errors(&self) -> bool {
-        self.diagnostics.iter().any(|d| d.severity == Severity::Error)
+        self.diagnostics
+            .iter()
+            .any(|d| d.severity == Severity::Error)
     }
 
     /// The title: of the front matter, else the first heading, else the file's name.
@@ -103,10 +109,13 @@ impl Script {
         if let Some(title) = &self.front.title {
             return title.clone();
         }
-        let heading = self.elements.iter().find_map(|placed| match &placed.element {
-            Element::Prose(text) => heading(text).map(|(_, title)| title),
-            _ => None,
-        });
+        let heading = self
+            .elements
+            .iter()
+            .find_map(|placed| match &placed.element {
+                Element::Prose(text) => heading(text).map(|(_, title)| title),
+                _ => None,
+            });
         heading.unwrap_or_else(|| {
             let name = self.file.rsplit('/').next().unwrap_or(&self.file);
             name.to_owned()
@@ -141,9 +150,10 @@ pub fn parse(file: &str, text: &str) -> Script {
         Syntax::Markdown => markdown::read(&mut reader),
         Syntax::Shell => shell::read(&mut reader, shell::Until::End),
     }
-    let demosh = reader.elements.iter().any(|p| {
-        matches!(&p.element, Element::Directive(d) if d.is_demosh())
-    });
+    let demosh = reader
+        .elements
+        .iter()
+        .any(|p| matches!(&p.element, Element::Directive(d) if d.is_demosh()));
     let article = syntax == Syntax::Markdown && !demosh;
     let elements = if article {
         into_pages(reader.elements)
@@ -243,7 +253,9 @@ impl<'a> Reader<'a> {
     /// Adds a directive from its text after `@`.
     fn directive(&mut self, index: usize, text: &str) {
         let line = self.lines[index];
-        let column = line.find(text).map_or(1, |at| line[..at].chars().count() + 1);
+        let column = line
+            .find(text)
+            .map_or(1, |at| line[..at].chars().count() + 1);
         match directive::parse(text) {
             Ok(directive) => self.push(index, Element::Directive(directive)),
             Err(problem) => self.diagnostics.push(Diagnostic {

@@ -37,8 +37,10 @@ const PRELUDE: &str = include_str!("../assets/shell/prelude.bash");
 const FRAME: Duration = Duration::from_millis(16);
 /// A step's last output is waited for this long once bash has reported its end.
 const DRAIN: Duration = Duration::from_secs(1);
-/// A shell that does not end its step on Ctrl-C within this is replaced.
+/// A bash that itself does not end its step on Ctrl-C within this is replaced.
 const STUBBORN: Duration = Duration::from_millis(700);
+/// So often is an interrupted step looked at.
+const INSIST: Duration = Duration::from_millis(50);
 
 /// Where commands read from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +159,9 @@ impl Session {
         for (name, value) in &setup.environment {
             command = command.env(name, value);
         }
-        let supervisor = command.spawn(pts).context("starting bash: is it installed?")?;
+        let supervisor = command
+            .spawn(pts)
+            .context("starting bash: is it installed?")?;
         let kubeconfig = fs::read(&setup.kubeconfig).unwrap_or_default();
         let shared = Arc::new(Shared {
             pty,
@@ -195,18 +199,27 @@ impl Session {
 
     /// Variables that commands get from now on, whatever steps did to them.
     pub fn export(&self, variables: &[(&str, &str)]) -> Result<()> {
-        let mut text = format!("export KUBECONFIG={}\n", quoted(&self.setup.kubeconfig.to_string_lossy()));
+        let mut text = format!(
+            "export KUBECONFIG={}\n",
+            quoted(&self.setup.kubeconfig.to_string_lossy())
+        );
         for (name, value) in variables {
             text += &format!("export {name}={}\n", quoted(value));
         }
-        fs::write(self.directory.path().join("env"), text).context("writing the shell's environment")
+        fs::write(self.directory.path().join("env"), text)
+            .context("writing the shell's environment")
     }
 
     /// Runs a step. One at a time.
     pub fn run(&self, id: Id, command: &str) -> Result<()> {
         fs::write(self.directory.path().join("step"), command).context("writing the step")?;
         // A program that was killed may have left the terminal in any mode.
-        tcsetattr(&self.shared.pty, rustix::termios::OptionalActions::Now, &self.clean).ok();
+        tcsetattr(
+            &self.shared.pty,
+            rustix::termios::OptionalActions::Now,
+            &self.clean,
+        )
+        .ok();
         let mut screen = lock(&self.shared.screen);
         screen.terminal = Terminal::new(screen.size.0, screen.size.1);
         screen.step = Some(id);
@@ -220,20 +233,14 @@ impl Session {
         let _ = (&self.shared.pty).write_all(bytes);
     }
 
-    /// Ctrl-C: to the foreground program; a bash that does not react is replaced.
+    /// Ctrl-C: to the foreground program. bash is not trusted to notice: where the signal met it
+    /// between two commands of a loop the next command gets it too, and a bash that sits in a
+    /// builtin is replaced.
     pub fn interrupt(&self, id: Id) {
+        let first = tcgetpgrp(&self.shared.pty).ok();
         self.type_bytes(b"\x03");
         let shared = self.shared.clone();
-        std::thread::spawn(move || {
-            std::thread::sleep(STUBBORN);
-            let line = lock(&shared.line);
-            if line.running == Some(id)
-                && let (Some(bash), Ok(foreground)) = (line.bash, tcgetpgrp(&shared.pty))
-                && getpgid(Some(bash)) == Ok(foreground)
-            {
-                let _ = kill_process(bash, Signal::KILL);
-            }
-        });
+        std::thread::spawn(move || shared.insist(id, first));
     }
 
     /// Ends the running step, whatever it does.
@@ -267,7 +274,10 @@ impl Session {
         if screen.size != (columns, rows) {
             screen.size = (columns, rows);
             screen.terminal.resize(columns, rows);
-            let _ = self.shared.pty.resize(pty_process::Size::new(rows, columns));
+            let _ = self
+                .shared
+                .pty
+                .resize(pty_process::Size::new(rows, columns));
         }
     }
 }
@@ -280,7 +290,10 @@ impl Drop for Session {
         let _ = self.supervisor.kill();
         let _ = self.supervisor.wait();
         // Wakes the thread that reads messages, which then ends.
-        if let Ok(mut out) = OpenOptions::new().write(true).open(self.directory.path().join("out")) {
+        if let Ok(mut out) = OpenOptions::new()
+            .write(true)
+            .open(self.directory.path().join("out"))
+        {
             let _ = out.write_all(b"BYE\0");
         }
     }
@@ -315,10 +328,36 @@ impl Shared {
                      LINENO=0; eval \"$__footlights_text\"\n\
                      {{ __footlights_end {id} $?; }} 2>/dev/null\n"
                 );
-                fifo.write_all(text.as_bytes()).context("handing the step to bash")?;
+                fifo.write_all(text.as_bytes())
+                    .context("handing the step to bash")?;
             }
         }
         Ok(())
+    }
+
+    /// Watches an interrupted step until it has ended.
+    fn insist(&self, id: Id, first: Option<Pid>) {
+        let mut in_bash = Duration::ZERO;
+        loop {
+            std::thread::sleep(INSIST);
+            let line = lock(&self.line);
+            let (Some(bash), true) = (line.bash, line.running == Some(id)) else {
+                return;
+            };
+            let foreground = tcgetpgrp(&self.pty).ok();
+            if getpgid(Some(bash)).ok() == foreground {
+                in_bash += INSIST;
+                if in_bash >= STUBBORN {
+                    let _ = kill_process(bash, Signal::KILL);
+                    return;
+                }
+            } else if foreground == first {
+                // The program that got the signal is still ending, in its own time.
+                in_bash = Duration::ZERO;
+            } else {
+                let _ = (&self.pty).write_all(b"\x03");
+            }
+        }
     }
 
     fn read_terminal(&self) {
@@ -326,7 +365,11 @@ impl Shared {
         let mut shown = Instant::now();
         let mut dirty = false;
         loop {
-            let wait = if dirty { FRAME.saturating_sub(shown.elapsed()) } else { DRAIN };
+            let wait = if dirty {
+                FRAME.saturating_sub(shown.elapsed())
+            } else {
+                DRAIN
+            };
             let timeout = Timespec::try_from(wait).unwrap_or_default();
             let ready = poll(&mut [PollFd::new(&self.pty, PollFlags::IN)], Some(&timeout));
             match ready {
@@ -427,7 +470,15 @@ impl Shared {
             let waited = self.drained.wait_timeout(screen, left);
             screen = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        self.finish(screen, id, Exit { status, errexit, guarded });
+        self.finish(
+            screen,
+            id,
+            Exit {
+                status,
+                errexit,
+                guarded,
+            },
+        );
     }
 
     fn finish(&self, mut screen: MutexGuard<'_, Screen>, id: Id, exit: Exit) {
@@ -449,7 +500,14 @@ impl Shared {
         drop(line);
         if let Some(id) = running {
             let status = status.parse().unwrap_or(1);
-            self.finish(lock(&self.screen), id, Exit { status, ..Exit::default() });
+            self.finish(
+                lock(&self.screen),
+                id,
+                Exit {
+                    status,
+                    ..Exit::default()
+                },
+            );
         }
     }
 }
@@ -459,8 +517,14 @@ fn guard(line: &Line, seen: Option<&str>) -> Option<String> {
     let (path, contents) = line.kubeconfig.as_ref()?;
     if fs::read(path).ok().as_ref() != Some(contents) {
         let restored = fs::write(path, contents);
-        let how = if restored.is_ok() { "it was put back" } else { "it could not be put back" };
-        return Some(format!("the step changed the kubeconfig that commands get: {how}"));
+        let how = if restored.is_ok() {
+            "it was put back"
+        } else {
+            "it could not be put back"
+        };
+        return Some(format!(
+            "the step changed the kubeconfig that commands get: {how}"
+        ));
     }
     let same = seen.is_some_and(|seen| Path::new(seen) == path);
     (!same).then(|| "the step changed KUBECONFIG: it was put back".to_owned())
@@ -475,11 +539,19 @@ fn take_message(buffer: &mut Vec<u8>) -> Option<Vec<String>> {
         b"END" => 5,
         _ => 1,
     };
-    let mut ends = buffer.iter().enumerate().filter(|(_, b)| **b == 0).map(|(i, _)| i);
+    let mut ends = buffer
+        .iter()
+        .enumerate()
+        .filter(|(_, b)| **b == 0)
+        .map(|(i, _)| i);
     let last = ends.nth(count - 1)?;
     let message: Vec<u8> = buffer.drain(..=last).collect();
     let fields = message[..last].split(|b| *b == 0);
-    Some(fields.map(|f| String::from_utf8_lossy(f).into_owned()).collect())
+    Some(
+        fields
+            .map(|f| String::from_utf8_lossy(f).into_owned())
+            .collect(),
+    )
 }
 
 /// Quoted for bash.

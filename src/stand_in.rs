@@ -36,7 +36,9 @@ impl Tool {
 
 /// A directory that is put first on PATH: it has a stand-in for each tool that is missing.
 pub fn install() -> Result<tempfile::TempDir> {
-    let bin = tempfile::Builder::new().prefix("footlights-bin-").tempdir()?;
+    let bin = tempfile::Builder::new()
+        .prefix("footlights-bin-")
+        .tempdir()?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|directory| directory.join("kubectl").is_file());
     if !found {

@@ -41,7 +41,9 @@ impl vt100::Callbacks for Replies {
     fn unhandled_osc(&mut self, _: &mut vt100::Screen, parameters: &[&[u8]]) {
         if let [code, number] = parameters
             && *code == END_MARK
-            && let Some(number) = std::str::from_utf8(number).ok().and_then(|n| n.parse().ok())
+            && let Some(number) = std::str::from_utf8(number)
+                .ok()
+                .and_then(|n| n.parse().ok())
         {
             self.ended.push(number);
         }
@@ -73,7 +75,12 @@ impl Terminal {
     pub fn new(columns: u16, rows: u16) -> Self {
         let (columns, rows) = (at_least_one(columns), at_least_one(rows));
         Terminal {
-            parser: vt100::Parser::new_with_callbacks(rows, columns, SCROLLBACK, Replies::default()),
+            parser: vt100::Parser::new_with_callbacks(
+                rows,
+                columns,
+                SCROLLBACK,
+                Replies::default(),
+            ),
             columns: columns.get(),
             rows: rows.get(),
         }
@@ -100,9 +107,14 @@ impl Terminal {
     /// The visible rows.
     pub fn frame(&self) -> Frame {
         let screen = self.parser.screen();
-        let mut lines: Vec<Line<'static>> =
-            (0..self.rows).map(|row| line(screen, row, self.columns)).collect();
-        let keep = if screen.hide_cursor() { 0 } else { usize::from(screen.cursor_position().0) };
+        let mut lines: Vec<Line<'static>> = (0..self.rows)
+            .map(|row| line(screen, row, self.columns))
+            .collect();
+        let keep = if screen.hide_cursor() {
+            0
+        } else {
+            usize::from(screen.cursor_position().0)
+        };
         while lines.len() > keep && lines.last().is_some_and(|l| l.width() == 0) {
             lines.pop();
         }

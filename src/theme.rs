@@ -157,7 +157,11 @@ mod tests {
         let luminance = |Rgb(r, g, b): Rgb| {
             let part = |v: u8| {
                 let v = f64::from(v) / 255.0;
-                if v <= 0.04045 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) }
+                if v <= 0.04045 {
+                    v / 12.92
+                } else {
+                    ((v + 0.055) / 1.055).powf(2.4)
+                }
             };
             0.2126 * part(r) + 0.7152 * part(g) + 0.0722 * part(b)
         };
@@ -169,9 +173,15 @@ mod tests {
     fn every_ink_can_be_read_on_a_projector() {
         for (name, _) in BUILT_IN {
             let t = Theme::named(name).unwrap();
-            for ink in [t.text, t.dim, t.heading, t.accent, t.code, t.prompt, t.good, t.bad, t.warning] {
+            for ink in [
+                t.text, t.dim, t.heading, t.accent, t.code, t.prompt, t.good, t.bad, t.warning,
+            ] {
                 assert!(contrast(ink, t.background) >= 4.5, "{name}: {ink:?}");
-                assert!(contrast(ink, t.bar) >= 4.5, "{name}, bar: {ink:?} {}", contrast(ink, t.bar));
+                assert!(
+                    contrast(ink, t.bar) >= 4.5,
+                    "{name}, bar: {ink:?} {}",
+                    contrast(ink, t.bar)
+                );
             }
             assert!(contrast(t.badge_text, t.badge) >= 4.5, "{name}: badge");
         }
@@ -179,8 +189,18 @@ mod tests {
 
     #[test]
     fn mistakes_are_named() {
-        assert!(Theme::named("nope").unwrap_err().to_string().contains("dark and light"));
+        assert!(
+            Theme::named("nope")
+                .unwrap_err()
+                .to_string()
+                .contains("dark and light")
+        );
         let bad = BUILT_IN[0].1.replace("#e6e9ef", "reddish");
-        assert!(Theme::parse(&bad).unwrap_err().to_string().contains("`text` is `reddish`"));
+        assert!(
+            Theme::parse(&bad)
+                .unwrap_err()
+                .to_string()
+                .contains("`text` is `reddish`")
+        );
     }
 }

@@ -76,7 +76,11 @@ pub fn layout(area: Rect) -> Layout {
             footer,
         };
     }
-    let grid_rows = if body.height >= 20 { body.height / 2 } else { 0 };
+    let grid_rows = if body.height >= 20 {
+        body.height / 2
+    } else {
+        0
+    };
     let stage = Rect {
         x: body.x + 1,
         width: body.width.saturating_sub(2),

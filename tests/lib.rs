@@ -1,1 +1,11 @@
-//! x
+//! The tests that drive real things: the binary, a PTY, kubectl, HTTP. One test binary links once.
+
+mod casts;
+mod cli;
+mod demos;
+mod harness;
+mod kubectl;
+mod screens;
+mod terminal;
+mod tidy;
+mod traffic;

@@ -206,12 +206,29 @@ mod tests {
     #[test]
     fn answers_are_classified_as_the_faces_page_does() {
         let k1 = answer(200, r##"{"smiley":"&#x1F603;","color":"#66CCEE"}"##);
-        let k2 = answer(200, r##"{"smiley":"&#x1F92C;","color":"#66CCEE","errors":["x"]}"##);
-        let k3 = answer(200, r##"{"smiley":"&#x1F603;","color":"#66CCEE","errors":[]}"##);
+        let k2 = answer(
+            200,
+            r##"{"smiley":"&#x1F92C;","color":"#66CCEE","errors":["x"]}"##,
+        );
+        let k3 = answer(
+            200,
+            r##"{"smiley":"&#x1F603;","color":"#66CCEE","errors":[]}"##,
+        );
         let late = answer(504, "");
-        let five = [k1.clone(), late.clone(), late.clone(), late.clone(), late.clone(), late.clone()];
+        let five = [
+            k1.clone(),
+            late.clone(),
+            late.clone(),
+            late.clone(),
+            late.clone(),
+            late.clone(),
+        ];
         let k10: Vec<Reply> = five.iter().cloned().chain([answer(500, "")]).collect();
-        let k11: Vec<Reply> = five[..4].iter().cloned().chain([Reply::Unreachable]).collect();
+        let k11: Vec<Reply> = five[..4]
+            .iter()
+            .cloned()
+            .chain([Reply::Unreachable])
+            .collect();
         for (replies, name, background, border, counter) in [
             (vec![k1.clone()], "Grinning", BLUE, GREY, None),
             (vec![k2], "Cursing", BLUE, PURPLE, None),
@@ -220,11 +237,23 @@ mod tests {
             (vec![answer(503, "")], "Confused", PURPLE, GREY, None),
             (vec![answer(404, "")], "Grimacing", PURPLE, GREY, None),
             (vec![answer(599, "")], "Neutral", YELLOW, GREY, None),
-            (vec![k1.clone(), late.clone(), late.clone()], "Grinning", BLUE, GREY, Some(2)),
+            (
+                vec![k1.clone(), late.clone(), late.clone()],
+                "Grinning",
+                BLUE,
+                GREY,
+                Some(2),
+            ),
             (five.to_vec(), "Sleeping", RED, GREY, Some(5)),
             (k10, "Confused", PURPLE, GREY, None),
             (k11, "Confused", PURPLE, CSS_GREY, Some(3)),
-            (vec![answer(200, "<html>")], "Confused", PURPLE, PURPLE, None),
+            (
+                vec![answer(200, "<html>")],
+                "Confused",
+                PURPLE,
+                PURPLE,
+                None,
+            ),
             (vec![answer(200, "{}")], "Grimacing", PURPLE, GREY, None),
         ] {
             let expected = (name.to_owned(), background, border, counter);
@@ -235,7 +264,10 @@ mod tests {
     #[test]
     fn a_cell_without_a_new_answer_fades() {
         let mut cell = Cell::new();
-        cell.take(&answer(200, r##"{"smiley":"&#x1F603;","color":"#66CCEE"}"##), Duration::ZERO);
+        cell.take(
+            &answer(200, r##"{"smiley":"&#x1F603;","color":"#66CCEE"}"##),
+            Duration::ZERO,
+        );
         for (ms, opacity) in [(0, 1.0), (2000, 1.0), (2250, 0.5), (2500, 0.0), (9000, 0.0)] {
             let seen = cell.look(Duration::from_millis(ms)).opacity;
             assert!((seen - opacity).abs() < 0.01, "{ms} ms: {seen}");

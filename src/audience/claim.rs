@@ -52,7 +52,11 @@ pub struct Seen {
 impl Seen {
     /// The share, in percent.
     pub fn percent(&self) -> f64 {
-        if self.n == 0 { 0.0 } else { 100.0 * self.hits as f64 / self.n as f64 }
+        if self.n == 0 {
+            0.0
+        } else {
+            100.0 * self.hits as f64 / self.n as f64
+        }
     }
 
     /// Its 95 % interval, in percent.
@@ -80,7 +84,10 @@ pub struct Judge {
 
 #[derive(Clone, Debug)]
 enum Kind {
-    Share { high: Option<Ratio>, low: Option<Ratio> },
+    Share {
+        high: Option<Ratio>,
+        low: Option<Ratio>,
+    },
     All,
 }
 
@@ -128,9 +135,8 @@ impl Judge {
                 let (share, tolerance) = (percent / 100.0, tolerance / 100.0);
                 // A side whose border is beyond 0 or 1 cannot be wrong.
                 let high = share + tolerance;
-                let high = (high < 1.0).then(|| {
-                    Ratio::new(high, (high + tolerance).min(1.0 - (1.0 - high) / 10.0))
-                });
+                let high = (high < 1.0)
+                    .then(|| Ratio::new(high, (high + tolerance).min(1.0 - (1.0 - high) / 10.0)));
                 let low = share - tolerance;
                 let low = (low > 0.0).then(|| Ratio::new(low, (low - tolerance).max(low / 10.0)));
                 (look, Kind::Share { high, low }, scope)
@@ -255,7 +261,9 @@ fn looks_like(look: &Look, reply: &Reply) -> bool {
         return false;
     };
     let smiley_fits = look.smiley.as_ref().is_none_or(|wanted| {
-        smiley.as_ref().is_some_and(|glyph| matches!(glyph, Glyph::Face(s) if s.name() == wanted))
+        smiley
+            .as_ref()
+            .is_some_and(|glyph| matches!(glyph, Glyph::Face(s) if s.name() == wanted))
     });
     let color_fits = look.color.as_ref().is_none_or(|wanted| {
         let seen = color.as_deref().and_then(Rgb::parse);
@@ -271,7 +279,11 @@ mod tests {
     use crate::script::expect;
 
     fn sample(number: u64, hit: bool, at: Duration) -> Sample {
-        let smiley = if hit { Smiley::HeartEyes } else { Smiley::Grinning };
+        let smiley = if hit {
+            Smiley::HeartEyes
+        } else {
+            Smiley::Grinning
+        };
         Sample {
             number,
             started: at,
@@ -312,10 +324,19 @@ mod tests {
             let mut samples = 0;
             for _ in 0..2_000 {
                 let judged = judge(&claim, |_| truth, &mut random);
-                assert_eq!(judged.standing(), Standing::Holds, "{percent}: {:?}", judged.seen());
+                assert_eq!(
+                    judged.standing(),
+                    Standing::Holds,
+                    "{percent}: {:?}",
+                    judged.seen()
+                );
                 samples += judged.seen().n;
             }
-            assert!(samples / 2_000 < 1_000, "{percent} %: {} samples", samples / 2_000);
+            assert!(
+                samples / 2_000 < 1_000,
+                "{percent} %: {} samples",
+                samples / 2_000
+            );
             for off in [-0.15, 0.15] {
                 let moved = truth + off;
                 if !(0.0..=1.0).contains(&moved) {
@@ -323,7 +344,11 @@ mod tests {
                 }
                 for _ in 0..200 {
                     let judged = judge(&claim, |_| moved, &mut random);
-                    assert_eq!(judged.standing(), Standing::Fails, "{percent} moved to {moved}");
+                    assert_eq!(
+                        judged.standing(),
+                        Standing::Fails,
+                        "{percent} moved to {moved}"
+                    );
                 }
             }
         }
@@ -349,8 +374,15 @@ mod tests {
         let late = |i: u64| if i < 1_000 { 0.0 } else { 0.5 };
         let judged = judge("share smiley=HeartEyes 50% ±5", late, &mut random);
         assert_eq!(judged.standing(), Standing::Holds);
-        let judged = judge("all smiley=HeartEyes within 10s", |i| if i < 500 { 0.3 } else { 1.0 }, &mut random);
-        assert_eq!((judged.standing(), judged.seen().n), (Standing::Holds, CLEAN));
+        let judged = judge(
+            "all smiley=HeartEyes within 10s",
+            |i| if i < 500 { 0.3 } else { 1.0 },
+            &mut random,
+        );
+        assert_eq!(
+            (judged.standing(), judged.seen().n),
+            (Standing::Holds, CLEAN)
+        );
     }
 
     #[test]

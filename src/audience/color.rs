@@ -59,7 +59,11 @@ impl Rgb {
     /// A mixture: all of `self` at 1, all of `other` at 0.
     pub fn over(self, other: Rgb, opacity: f32) -> Rgb {
         let mix = |a: u8, b: u8| (f32::from(a) * opacity + f32::from(b) * (1.0 - opacity)) as u8;
-        Rgb(mix(self.0, other.0), mix(self.1, other.1), mix(self.2, other.2))
+        Rgb(
+            mix(self.0, other.0),
+            mix(self.1, other.1),
+            mix(self.2, other.2),
+        )
     }
 }
 

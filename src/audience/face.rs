@@ -47,7 +47,10 @@ impl Smiley {
 
     fn row(self) -> (Smiley, &'static str, char, char) {
         // Every variant stands in the table; the first row is never reached as a fallback.
-        *Self::ALL.iter().find(|(s, ..)| *s == self).unwrap_or(&Self::ALL[0])
+        *Self::ALL
+            .iter()
+            .find(|(s, ..)| *s == self)
+            .unwrap_or(&Self::ALL[0])
     }
 
     /// Its name in Faces.
@@ -85,7 +88,13 @@ impl Glyph {
         {
             return Glyph::Face(*smiley);
         }
-        Glyph::Text(decoded.chars().filter(|c| !c.is_control()).take(80).collect())
+        Glyph::Text(
+            decoded
+                .chars()
+                .filter(|c| !c.is_control())
+                .take(80)
+                .collect(),
+        )
     }
 
     /// A short name for shares and reports.

@@ -73,20 +73,31 @@ impl Tally {
     }
 
     fn forget(&mut self, now: Duration) {
-        while self.entries.front().is_some_and(|e| now.saturating_sub(e.at) > WINDOW) {
+        while self
+            .entries
+            .front()
+            .is_some_and(|e| now.saturating_sub(e.at) > WINDOW)
+        {
             self.entries.pop_front();
         }
     }
 
     /// The shares at a time.
     pub fn shares(&self, now: Duration) -> Shares {
-        let recent = || self.entries.iter().filter(|e| now.saturating_sub(e.at) <= WINDOW);
+        let recent = || {
+            self.entries
+                .iter()
+                .filter(|e| now.saturating_sub(e.at) <= WINDOW)
+        };
         let n = recent().count();
         if n == 0 {
             return Shares::default();
         }
         let first = recent().next().map_or(now, |e| e.at);
-        let seconds = now.saturating_sub(first).as_secs_f64().clamp(1.0, WINDOW.as_secs_f64());
+        let seconds = now
+            .saturating_sub(first)
+            .as_secs_f64()
+            .clamp(1.0, WINDOW.as_secs_f64());
         Shares {
             glyphs: counted(recent().filter_map(|e| e.glyph.clone()), n),
             colors: counted(recent().filter_map(|e| e.color), n),
@@ -133,9 +144,15 @@ mod tests {
         };
         tally.take(&sample(0, r##"{"smiley":"😴","color":"#EE6677"}"##));
         for i in 0..9 {
-            tally.take(&sample(11_000 + i, r##"{"smiley":"😃","color":"#66CCEE"}"##));
+            tally.take(&sample(
+                11_000 + i,
+                r##"{"smiley":"😃","color":"#66CCEE"}"##,
+            ));
         }
-        tally.take(&sample(12_000, r##"{"smiley":"😍","color":"#66CCEE","errors":["x"]}"##));
+        tally.take(&sample(
+            12_000,
+            r##"{"smiley":"😍","color":"#66CCEE","errors":["x"]}"##,
+        ));
         let shares = tally.shares(Duration::from_millis(12_000));
         assert_eq!(shares.n, 10);
         assert_eq!(shares.glyphs[0], (Glyph::Face(Smiley::Grinning), 0.9));

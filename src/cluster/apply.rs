@@ -50,7 +50,9 @@ pub fn api_of(
     let api = match capabilities.scope {
         Scope::Cluster => Api::all_with(client.clone(), &resource),
         Scope::Namespaced => {
-            let namespace = object["metadata"]["namespace"].as_str().unwrap_or(namespace);
+            let namespace = object["metadata"]["namespace"]
+                .as_str()
+                .unwrap_or(namespace);
             Api::namespaced_with(client.clone(), namespace, &resource)
         }
     };
@@ -66,7 +68,9 @@ pub async fn apply(
     mode: Mode,
 ) -> Result<Applied> {
     let (api, _) = api_of(client, discovery, object, namespace)?;
-    let name = object["metadata"]["name"].as_str().context("the object has no name")?;
+    let name = object["metadata"]["name"]
+        .as_str()
+        .context("the object has no name")?;
     let mut wanted = object.clone();
     let mut remembered = object.clone();
     if !remembered["metadata"]["annotations"].is_object() {
@@ -80,13 +84,20 @@ pub async fn apply(
             dry_run,
             field_manager: manager,
         };
-        let created = api.create(&parameters, &serde_json::from_value(wanted)?).await?;
+        let created = api
+            .create(&parameters, &serde_json::from_value(wanted)?)
+            .await?;
         let after = serde_json::to_value(created)?;
-        return Ok(Applied { before: None, after });
+        return Ok(Applied {
+            before: None,
+            after,
+        });
     };
     let live = serde_json::to_value(live)?;
     let original = live["metadata"]["annotations"][LAST_APPLIED].as_str();
-    let original = original.and_then(|text| serde_json::from_str(text).ok()).unwrap_or_default();
+    let original = original
+        .and_then(|text| serde_json::from_str(text).ok())
+        .unwrap_or_default();
     let mut patch = three_way_merge(&original, &wanted, &live);
     if let Some(fields) = patch.as_object_mut() {
         for identity in ["apiVersion", "kind"] {

@@ -20,7 +20,9 @@ pub struct PlainApply {
 
 /// Recognises a plain `kubectl apply -f FILE`; anything that only bash can evaluate is none.
 pub fn plain_apply(command: &str) -> Option<PlainApply> {
-    if command.contains(['$', '`', '|', '&', ';', '<', '>', '*', '?', '(', '{', '~', '\n', '#']) {
+    if command.contains([
+        '$', '`', '|', '&', ';', '<', '>', '*', '?', '(', '{', '~', '\n', '#',
+    ]) {
         return None;
     }
     let words = shlex::split(command)?;
@@ -49,7 +51,11 @@ pub fn plain_apply(command: &str) -> Option<PlainApply> {
 }
 
 /// What applying the files would change, by a dry run on the server.
-pub async fn predict(client: &kube::Client, plain: &PlainApply, directory: &Path) -> Result<Vec<Change>> {
+pub async fn predict(
+    client: &kube::Client,
+    plain: &PlainApply,
+    directory: &Path,
+) -> Result<Vec<Change>> {
     let discovery = Discovery::new(client.clone()).run_aggregated().await?;
     let mut changes = Vec::new();
     for file in &plain.files {
@@ -58,9 +64,14 @@ pub async fn predict(client: &kube::Client, plain: &PlainApply, directory: &Path
             .await
             .with_context(|| format!("reading {}", path.display()))?;
         for document in manifest::parse(&text)? {
-            let applied =
-                apply::apply(client, &discovery, &document.object, &plain.namespace, Mode::DryRun)
-                    .await?;
+            let applied = apply::apply(
+                client,
+                &discovery,
+                &document.object,
+                &plain.namespace,
+                Mode::DryRun,
+            )
+            .await?;
             // A new object is shown as its author wrote it, without what the server fills in.
             let after = match &applied.before {
                 Some(_) => &applied.after,
@@ -80,7 +91,10 @@ mod tests {
     fn only_literal_commands_are_plain() {
         for (command, files) in [
             ("kubectl apply -f a.yaml", vec!["a.yaml"]),
-            ("kubectl apply -n faces --filename='b c.yaml' -f d", vec!["b c.yaml", "d"]),
+            (
+                "kubectl apply -n faces --filename='b c.yaml' -f d",
+                vec!["b c.yaml", "d"],
+            ),
             ("kubectl apply -f -", vec![]),
             ("kubectl apply -f https://x/y.yaml", vec![]),
             ("kubectl apply -f a.yaml | cat", vec![]),

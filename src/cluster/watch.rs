@@ -18,12 +18,17 @@ use crate::engine::Event;
 const NOISE: [&str; 5] = ["Event", "Pod", "ReplicaSet", "EndpointSlice", "Endpoints"];
 
 /// Watches every kind that can be watched; changes become events. Ends when dropped.
-pub async fn watch_all(client: kube::Client, events: UnboundedSender<Event>) -> Result<JoinSet<()>> {
+pub async fn watch_all(
+    client: kube::Client,
+    events: UnboundedSender<Event>,
+) -> Result<JoinSet<()>> {
     let discovery = Discovery::new(client.clone()).run_aggregated().await?;
     let mut watches = JoinSet::new();
     for group in discovery.groups() {
         for (resource, capabilities) in group.recommended_resources() {
-            if NOISE.contains(&resource.kind.as_str()) || !capabilities.supports_operation(verbs::WATCH) {
+            if NOISE.contains(&resource.kind.as_str())
+                || !capabilities.supports_operation(verbs::WATCH)
+            {
                 continue;
             }
             let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
@@ -115,5 +120,9 @@ fn keyed(
 
 /// What a controller made for an object is not a change of its own.
 fn is_owned(object: Option<&Value>) -> bool {
-    object.is_some_and(|o| o["metadata"]["ownerReferences"].as_array().is_some_and(|a| !a.is_empty()))
+    object.is_some_and(|o| {
+        o["metadata"]["ownerReferences"]
+            .as_array()
+            .is_some_and(|a| !a.is_empty())
+    })
 }

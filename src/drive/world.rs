@@ -103,6 +103,16 @@ impl World {
         }
     }
 
+    /// Ends everything: probes, watches, the shell and its children, the cluster and its files.
+    pub async fn close(mut self) {
+        self.probes.clear();
+        self.tasks.shutdown().await;
+        // The last owner of what stands; dropping it may wait for programs to end.
+        let World { ready, .. } = self;
+        let dropped = tokio::task::spawn_blocking(move || drop(ready)).await;
+        debug_assert!(dropped.is_ok());
+    }
+
     /// Another size of the stage.
     pub fn resize(&self, stage: Stage) {
         self.with_session(|session| session.resize(stage.columns, stage.rows));
@@ -200,7 +210,10 @@ async fn build(cast: Cast, events: &UnboundedSender<Event>, stage: Stage) -> Res
     let cache = bin.path().join("kube-cache");
     let mut environment = vec![
         ("SHELL".to_owned(), own.to_string_lossy().into_owned()),
-        ("KUBECACHEDIR".to_owned(), cache.to_string_lossy().into_owned()),
+        (
+            "KUBECACHEDIR".to_owned(),
+            cache.to_string_lossy().into_owned(),
+        ),
     ];
     environment.extend(cast.environment);
     let session = Session::start(
@@ -222,7 +235,10 @@ async fn build(cast: Cast, events: &UnboundedSender<Event>, stage: Stage) -> Res
     let gateways = cluster.gateways();
     let mut changes = gateways.changes();
     while !gateways.settled() {
-        changes.changed().await.context("the embedded cluster has ended")?;
+        changes
+            .changed()
+            .await
+            .context("the embedded cluster has ended")?;
     }
     Ok(Ready {
         session,
@@ -246,7 +262,10 @@ async fn follow_gateway(
         if let Some(first) = gateways.list().into_iter().next() {
             break first;
         }
-        changes.changed().await.context("the embedded cluster has ended")?;
+        changes
+            .changed()
+            .await
+            .context("the embedded cluster has ended")?;
     };
     let url = first.url();
     let proxy = format!("http://{}", ready.cluster.forward_proxy());

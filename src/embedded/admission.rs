@@ -208,7 +208,10 @@ fn validate_service(object: &Value, causes: &mut Vec<FieldError>) {
 }
 
 fn check_port(object: &Value, field: &str, at: &str, causes: &mut Vec<FieldError>) {
-    if !object[field].as_u64().is_some_and(|p| (1..=65535).contains(&p)) {
+    if !object[field]
+        .as_u64()
+        .is_some_and(|p| (1..=65535).contains(&p))
+    {
         causes.push(FieldError::invalid(
             format!("{at}.{field}"),
             &object[field],
@@ -218,7 +221,11 @@ fn check_port(object: &Value, field: &str, at: &str, causes: &mut Vec<FieldError
 }
 
 fn validate_gateway(object: &Value, causes: &mut Vec<FieldError>) {
-    if object["spec"]["gatewayClassName"].as_str().unwrap_or("").is_empty() {
+    if object["spec"]["gatewayClassName"]
+        .as_str()
+        .unwrap_or("")
+        .is_empty()
+    {
         causes.push(FieldError::required("spec.gatewayClassName", ""));
     }
     if list(&object["spec"], "listeners").count() == 0 {
@@ -244,7 +251,11 @@ fn validate_http_route(object: &Value, causes: &mut Vec<FieldError>) {
             if timeout.is_null() {
                 continue;
             }
-            if timeout.as_str().and_then(super::routing::duration::parse).is_none() {
+            if timeout
+                .as_str()
+                .and_then(super::routing::duration::parse)
+                .is_none()
+            {
                 causes.push(FieldError::invalid(
                     format!("{at}.timeouts.{name}"),
                     timeout,
@@ -288,7 +299,10 @@ fn validate_path(path: &Value, at: &str, causes: &mut Vec<FieldError>) {
 
 fn validate_backend(backend: &Value, at: &str, causes: &mut Vec<FieldError>) {
     let weight = &backend["weight"];
-    if !weight.as_i64().is_some_and(|w| (0..=1_000_000).contains(&w)) {
+    if !weight
+        .as_i64()
+        .is_some_and(|w| (0..=1_000_000).contains(&w))
+    {
         causes.push(FieldError::invalid(
             format!("{at}.weight"),
             weight,
@@ -296,7 +310,11 @@ fn validate_backend(backend: &Value, at: &str, causes: &mut Vec<FieldError>) {
         ));
     }
     if backend["group"] == "" && backend["kind"] == "Service" && backend["port"].is_null() {
-        causes.push(FieldError::invalid(at, backend, "Must have port for Service reference"));
+        causes.push(FieldError::invalid(
+            at,
+            backend,
+            "Must have port for Service reference",
+        ));
     }
 }
 
@@ -307,7 +325,11 @@ fn validate_filters(rule: &Value, at: &str, causes: &mut Vec<FieldError>) {
         if let Some(first) = member.get_mut(..1) {
             first.make_ascii_lowercase();
         }
-        let member = if kind == "URLRewrite" { "urlRewrite" } else { &member };
+        let member = if kind == "URLRewrite" {
+            "urlRewrite"
+        } else {
+            &member
+        };
         if kind.is_empty() || filter[member].is_null() {
             causes.push(FieldError::invalid(
                 format!("{at}.filters[{i}]"),
@@ -333,12 +355,19 @@ mod tests {
 
     #[test]
     fn a_route_is_defaulted_as_the_crd_does() {
-        let route = admit("HTTPRoute", json!({"metadata": {"name": "r"}, "spec": {
+        let route = admit(
+            "HTTPRoute",
+            json!({"metadata": {"name": "r"}, "spec": {
             "parentRefs": [{"name": "ingress"}],
             "rules": [{"matches": [{"headers": [{"name": "a", "value": "b"}]}],
-                       "backendRefs": [{"name": "s", "port": 80}]}]}})).unwrap();
+                       "backendRefs": [{"name": "s", "port": 80}]}]}}),
+        )
+        .unwrap();
         let rule = &route["spec"]["rules"][0];
-        assert_eq!(rule["matches"][0]["path"], json!({"type": "PathPrefix", "value": "/"}));
+        assert_eq!(
+            rule["matches"][0]["path"],
+            json!({"type": "PathPrefix", "value": "/"})
+        );
         assert_eq!(rule["matches"][0]["headers"][0]["type"], "Exact");
         assert_eq!(rule["backendRefs"][0]["weight"], 1);
         assert_eq!(route["spec"]["parentRefs"][0]["kind"], "Gateway");
@@ -350,13 +379,31 @@ mod tests {
     fn what_a_real_server_refuses_is_refused_with_the_field() {
         let rule = |rule: Value| json!({"metadata": {"name": "r"}, "spec": {"rules": [rule]}});
         for (route, field) in [
-            (rule(json!({"backendRefs": [{"name": "s"}]})), "backendRefs[0]"),
-            (rule(json!({"backendRefs": [{"name": "s", "port": 1, "weight": -1}]})), "weight"),
+            (
+                rule(json!({"backendRefs": [{"name": "s"}]})),
+                "backendRefs[0]",
+            ),
+            (
+                rule(json!({"backendRefs": [{"name": "s", "port": 1, "weight": -1}]})),
+                "weight",
+            ),
             (rule(json!({"matches": [{"path": {"value": "x"}}]})), "path"),
-            (rule(json!({"matches": [{"path": {"type": "Foo", "value": "/"}}]})), "path.type"),
-            (rule(json!({"timeouts": {"request": "1.5s"}})), "timeouts.request"),
-            (rule(json!({"filters": [{"type": "URLRewrite"}]})), "filters[0]"),
-            (json!({"metadata": {"name": "Bad_Name"}, "spec": {}}), "metadata.name"),
+            (
+                rule(json!({"matches": [{"path": {"type": "Foo", "value": "/"}}]})),
+                "path.type",
+            ),
+            (
+                rule(json!({"timeouts": {"request": "1.5s"}})),
+                "timeouts.request",
+            ),
+            (
+                rule(json!({"filters": [{"type": "URLRewrite"}]})),
+                "filters[0]",
+            ),
+            (
+                json!({"metadata": {"name": "Bad_Name"}, "spec": {}}),
+                "metadata.name",
+            ),
         ] {
             let error = admit("HTTPRoute", route.clone()).unwrap_err();
             assert_eq!(error.code, 422);

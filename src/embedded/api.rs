@@ -104,7 +104,10 @@ impl Api {
             value.unwrap_or("").to_owned()
         };
         let path = request.uri().path().to_owned();
-        let open = matches!(path.as_str(), "/version" | "/livez" | "/readyz" | "/healthz");
+        let open = matches!(
+            path.as_str(),
+            "/version" | "/livez" | "/readyz" | "/healthz"
+        );
         if !open && header(header::AUTHORIZATION) != *self.authorization {
             return Err(ApiError::unauthorized());
         }
@@ -217,7 +220,12 @@ fn refused(error: &ApiError) -> Response<Body> {
     document(error.code, "application/json", &error.to_json(), &[])
 }
 
-fn document(code: u16, media_type: &'static str, body: &Value, warnings: &[String]) -> Response<Body> {
+fn document(
+    code: u16,
+    media_type: &'static str,
+    body: &Value,
+    warnings: &[String],
+) -> Response<Body> {
     let mut response = respond(code, media_type, full(body.to_string()));
     for warning in warnings {
         if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{warning}\"")) {
@@ -230,10 +238,14 @@ fn document(code: u16, media_type: &'static str, body: &Value, warnings: &[Strin
 /// kubectl's dispatcher pins a server's version for good unless the answer says `no-cache, private`.
 fn respond(code: u16, media_type: &'static str, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *response.status_mut() =
+        StatusCode::from_u16(code).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache, private"));
+    headers.insert(
+        header::CACHE_CONTROL,
+        HeaderValue::from_static("no-cache, private"),
+    );
     let audit = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     if let Ok(audit) = HeaderValue::from_str(&audit) {
         headers.insert("audit-id", audit);

@@ -18,7 +18,9 @@ pub type Body = UnsyncBoxBody<Bytes, BoxError>;
 
 /// A body that is at hand whole.
 pub fn full(bytes: impl Into<Bytes>) -> Body {
-    Full::new(bytes.into()).map_err(|never| match never {}).boxed_unsync()
+    Full::new(bytes.into())
+        .map_err(|never| match never {})
+        .boxed_unsync()
 }
 
 /// A streaming body behind one type.

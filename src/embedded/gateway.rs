@@ -11,8 +11,8 @@ use tokio::net::TcpListener;
 use super::body::boxed;
 use super::hub::Hub;
 use super::proxy::Proxy;
-use super::routing::attach::{self, GATEWAYS};
 use super::routing::RequestHead;
+use super::routing::attach::{self, GATEWAYS};
 use super::routing::table::ObjectRef;
 use super::serve::{Protocol, Stop, Stopped, serve, stop};
 
@@ -26,7 +26,11 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, mut stopped: Stopped) {
     let mut addresses: Vec<ObjectRef> = Vec::new();
     loop {
         let wanted = wanted(&hub);
-        let gone: Vec<Port> = bound.keys().filter(|p| !wanted.contains(p)).cloned().collect();
+        let gone: Vec<Port> = bound
+            .keys()
+            .filter(|p| !wanted.contains(p))
+            .cloned()
+            .collect();
         for port in gone {
             bound.remove(&port);
             hub.learn(|facts| {
@@ -62,7 +66,10 @@ fn wanted(hub: &Hub) -> Vec<Port> {
             if !attach::is_ours(&state.store, gateway) {
                 continue;
             }
-            let listeners = gateway["spec"]["listeners"].as_array().into_iter().flatten();
+            let listeners = gateway["spec"]["listeners"]
+                .as_array()
+                .into_iter()
+                .flatten();
             for listener in listeners.filter(|l| l["protocol"] == "HTTP") {
                 let port = listener["port"].as_u64().unwrap_or(0) as u16;
                 let entry = (ObjectRef::new(&key.namespace, &key.name), port);
@@ -77,11 +84,18 @@ fn wanted(hub: &Hub) -> Vec<Port> {
 
 /// The first Gateway is 127.0.0.1, further ones 127.0.0.2 and so on; each keeps its address.
 fn address_of(addresses: &mut Vec<ObjectRef>, gateway: &ObjectRef) -> IpAddr {
-    let index = addresses.iter().position(|g| g == gateway).unwrap_or_else(|| {
-        addresses.push(gateway.clone());
-        addresses.len() - 1
-    });
-    let last = if cfg!(target_os = "linux") { 1 + index % 250 } else { 1 };
+    let index = addresses
+        .iter()
+        .position(|g| g == gateway)
+        .unwrap_or_else(|| {
+            addresses.push(gateway.clone());
+            addresses.len() - 1
+        });
+    let last = if cfg!(target_os = "linux") {
+        1 + index % 250
+    } else {
+        1
+    };
     IpAddr::V4(Ipv4Addr::new(127, 0, 0, last as u8))
 }
 

@@ -84,7 +84,10 @@ impl Hub {
 
     /// The route table as it is now.
     pub fn table(&self) -> Arc<RouteTable> {
-        self.table.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.table
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Wakes when the revision changes.

@@ -84,15 +84,15 @@ async fn start(
             continue;
         };
         let declared = spec["ports"].as_array().into_iter().flatten();
-        let mut container_ports: Vec<u64> =
-            declared.filter_map(|p| p["containerPort"].as_u64()).collect();
+        let mut container_ports: Vec<u64> = declared
+            .filter_map(|p| p["containerPort"].as_u64())
+            .collect();
         if container_ports.is_empty() {
             container_ports.push(u64::from(workload.default_port));
         }
         for port in container_ports {
             let bound = TcpListener::bind(("127.0.0.1", 0)).await;
-            let Some((listener, address)) =
-                bound.and_then(|l| l.local_addr().map(|a| (l, a))).ok()
+            let Some((listener, address)) = bound.and_then(|l| l.local_addr().map(|a| (l, a))).ok()
             else {
                 continue;
             };
@@ -199,6 +199,8 @@ fn report_unknown_image(hub: &Hub, key: &Key, pod: &Value, image: &str) {
             "type": "Warning", "reason": "Failed", "message": message, "count": 1,
             "firstTimestamp": now, "lastTimestamp": now, "source": {"component": "footlights"},
         });
-        state.store.put(Key::new("events", &key.namespace, &name), event, now);
+        state
+            .store
+            .put(Key::new("events", &key.namespace, &name), event, now);
     });
 }

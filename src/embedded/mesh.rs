@@ -11,8 +11,8 @@ use http::{Request, Response};
 use super::body::{Body, boxed};
 use super::hub::Hub;
 use super::proxy::Proxy;
-use super::routing::{Decision, RequestHead};
 use super::routing::table::ObjectRef;
+use super::routing::{Decision, RequestHead};
 
 /// A pod's way to Services.
 #[derive(Clone, Debug)]
@@ -41,7 +41,13 @@ impl Mesh {
                 return Decision::Answer(502, "the request names no Service".to_owned());
             };
             let (service, port) = self.service(authority);
-            table.in_mesh(&self.namespace, &service, port, head, &mut fastrand::Rng::new())
+            table.in_mesh(
+                &self.namespace,
+                &service,
+                port,
+                head,
+                &mut fastrand::Rng::new(),
+            )
         };
         self.proxy.handle(request, decide).await
     }
@@ -51,7 +57,10 @@ impl Mesh {
         let mut labels = authority.host().split('.');
         let name = labels.next().unwrap_or("");
         let namespace = labels.next().unwrap_or(&self.namespace);
-        (ObjectRef::new(namespace, name), authority.port_u16().unwrap_or(80))
+        (
+            ObjectRef::new(namespace, name),
+            authority.port_u16().unwrap_or(80),
+        )
     }
 }
 

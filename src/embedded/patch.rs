@@ -79,7 +79,11 @@ pub fn three_way_merge(original: &Value, modified: &Value, live: &Value) -> Valu
 /// The key by which the items of a list are told apart, by the list's field name.
 fn merge_key(field: &str) -> Option<&'static str> {
     Some(match field {
-        "containers" | "initContainers" | "ephemeralContainers" | "env" | "volumes"
+        "containers"
+        | "initContainers"
+        | "ephemeralContainers"
+        | "env"
+        | "volumes"
         | "imagePullSecrets" => "name",
         "volumeMounts" => "mountPath",
         "conditions" => "type",
@@ -150,7 +154,12 @@ fn delete_from_list(list: Option<&mut Value>, gone: &Value) {
 fn merge_list(target: &mut Value, items: &[Value], field: &str) {
     if field == "finalizers" {
         let mut merged = target.as_array().cloned().unwrap_or_default();
-        merged.extend(items.iter().filter(|i| !target_contains(target, i)).cloned());
+        merged.extend(
+            items
+                .iter()
+                .filter(|i| !target_contains(target, i))
+                .cloned(),
+        );
         *target = Value::Array(merged);
         return;
     }
@@ -240,7 +249,8 @@ mod tests {
             assert_eq!(seen, images, "{patch}");
             assert_eq!(result["spec"]["replicas"], 1);
         }
-        let env = json!({"spec": {"containers": [{"name": "a", "env": [{"name": "K", "value": "9"}]}]}});
+        let env =
+            json!({"spec": {"containers": [{"name": "a", "env": [{"name": "K", "value": "9"}]}]}});
         let result = apply(PatchType::Strategic, &object, &env).unwrap();
         assert_eq!(
             result["spec"]["containers"][0]["env"],

@@ -25,8 +25,11 @@ const WORKSHOP: &str = include_str!("../../assets/profiles/workshop.yaml");
 /// Creates a profile's objects through the REST layer, as a client would.
 pub fn install(hub: &Hub, profile: Profile) -> Result<()> {
     for name in ["default", "kube-system", "kube-public"] {
-        create(hub, &serde_json::json!({"apiVersion": "v1", "kind": "Namespace",
-                                        "metadata": {"name": name}}))?;
+        create(
+            hub,
+            &serde_json::json!({"apiVersion": "v1", "kind": "Namespace",
+                                        "metadata": {"name": name}}),
+        )?;
     }
     let manifests: &[&str] = match profile {
         Profile::Bare => &[],
@@ -55,7 +58,11 @@ fn create(hub: &Hub, object: &serde_json::Value) -> Result<()> {
         Some(namespace) => format!("namespaces/{namespace}/"),
         None => "namespaces/default/".to_owned(),
     };
-    let group = if group.is_empty() { String::new() } else { format!("{group}/") };
+    let group = if group.is_empty() {
+        String::new()
+    } else {
+        format!("{group}/")
+    };
     let request = Request {
         method: "POST".to_owned(),
         path: format!("{root}/{group}{version}/{namespace}{}", resource.plural),

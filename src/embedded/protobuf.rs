@@ -52,7 +52,9 @@ struct AnyObject {
 /// Decodes a Namespace; other kinds are refused, since their specs would be lost.
 pub fn decode(body: &[u8]) -> Result<Value, ApiError> {
     let bad = |what: &str| ApiError::bad_request(format!("the protobuf body is not {what}"));
-    let wrapped = body.strip_prefix(MAGIC).ok_or_else(|| bad("a Kubernetes message"))?;
+    let wrapped = body
+        .strip_prefix(MAGIC)
+        .ok_or_else(|| bad("a Kubernetes message"))?;
     let unknown = Unknown::decode(wrapped).map_err(|_| bad("a runtime.Unknown"))?;
     let kind = unknown.type_meta.unwrap_or_default();
     if kind.kind == "DeleteOptions" {
@@ -101,7 +103,10 @@ mod tests {
             [MAGIC, &unknown.encode_to_vec()].concat()
         };
         let namespace = decode(&wrap("Namespace")).unwrap();
-        assert_eq!(namespace["metadata"], json!({"name": "faces", "labels": {"a": "b"}}));
+        assert_eq!(
+            namespace["metadata"],
+            json!({"name": "faces", "labels": {"a": "b"}})
+        );
         assert_eq!(decode(&wrap("Pod")).unwrap_err().code, 415);
         assert_eq!(decode(b"{}").unwrap_err().code, 400);
     }

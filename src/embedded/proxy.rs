@@ -77,7 +77,11 @@ impl Proxy {
         let grpc = is_grpc(request.headers());
         let http2 = forward.http2 || grpc;
         let Some(request) = outgoing(request, &forward, authority, http2) else {
-            return answer(400, "the request's path or host is not valid".to_owned(), grpc);
+            return answer(
+                400,
+                "the request's path or host is not valid".to_owned(),
+                grpc,
+            );
         };
         let client = if http2 { &self.http2 } else { &self.http1 };
         let response = match forward.timeout {
@@ -138,7 +142,9 @@ fn outgoing(
     edit(&mut parts.headers, &forward.request_headers);
     if http2 {
         parts.version = Version::HTTP_2;
-        parts.headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        parts
+            .headers
+            .insert(header::TE, HeaderValue::from_static("trailers"));
     } else {
         parts.version = Version::HTTP_11;
         parts.headers.insert(header::HOST, authority.parse().ok()?);

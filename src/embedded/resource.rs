@@ -165,7 +165,11 @@ impl Default for Registry {
 fn version_rank(version: &str) -> (u8, i32) {
     let digits = |s: &str| s.parse::<i32>().unwrap_or(0);
     let rest = version.trim_start_matches('v');
-    match rest.split_once("beta").map(|p| (1, p)).or_else(|| rest.split_once("alpha").map(|p| (2, p))) {
+    match rest
+        .split_once("beta")
+        .map(|p| (1, p))
+        .or_else(|| rest.split_once("alpha").map(|p| (2, p)))
+    {
         Some((stage, (_, minor))) => (stage, -digits(minor)),
         None => (0, -digits(rest)),
     }
@@ -308,8 +312,7 @@ fn gateway_api() -> Vec<Resource> {
             ),
             AGE,
         ]),
-        kind("HTTPRoute", "httproutes")
-            .columns(&[("Hostnames", "string", ".spec.hostnames"), AGE]),
+        kind("HTTPRoute", "httproutes").columns(&[("Hostnames", "string", ".spec.hostnames"), AGE]),
     ]
     .into_iter()
     .map(|d| d.0)

@@ -78,8 +78,7 @@ pub enum Reply {
 }
 
 const JSON: &str = "application/json";
-const AGGREGATED: &str =
-    "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
+const AGGREGATED: &str = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList";
 
 impl Reply {
     fn ok(body: Value) -> Self {
@@ -115,8 +114,15 @@ impl Target {
     }
 
     fn warnings(&self) -> Vec<String> {
-        let version = self.resource.versions.iter().find(|v| v.name == self.version);
-        version.and_then(|v| v.deprecation.clone()).into_iter().collect()
+        let version = self
+            .resource
+            .versions
+            .iter()
+            .find(|v| v.name == self.version);
+        version
+            .and_then(|v| v.deprecation.clone())
+            .into_iter()
+            .collect()
     }
 }
 
@@ -134,18 +140,21 @@ impl Request {
     fn object(&self) -> Result<Value, ApiError> {
         let media = self.content_type.split(';').next().unwrap_or("").trim();
         match media {
-            "" | "application/json" | "application/merge-patch+json"
-            | "application/json-patch+json" | "application/strategic-merge-patch+json" => {
-                serde_json::from_slice(&self.body)
-                    .map_err(|e| ApiError::bad_request(format!("couldn't decode the body: {e}")))
-            }
+            ""
+            | "application/json"
+            | "application/merge-patch+json"
+            | "application/json-patch+json"
+            | "application/strategic-merge-patch+json" => serde_json::from_slice(&self.body)
+                .map_err(|e| ApiError::bad_request(format!("couldn't decode the body: {e}"))),
             "application/yaml" => {
                 let text = String::from_utf8_lossy(&self.body);
                 let mut documents = crate::manifest::parse(&text)
                     .map_err(|e| ApiError::bad_request(format!("error parsing YAML: {e}")))?;
                 match documents.len() {
                     1 => Ok(documents.remove(0).object),
-                    n => Err(ApiError::bad_request(format!("one YAML document wanted, not {n}"))),
+                    n => Err(ApiError::bad_request(format!(
+                        "one YAML document wanted, not {n}"
+                    ))),
                 }
             }
             "application/vnd.kubernetes.protobuf" => protobuf::decode(&self.body),
@@ -157,12 +166,19 @@ impl Request {
     }
 
     fn selector(&self) -> Result<Selector, ApiError> {
-        Selector::parse(self.parameter("labelSelector"), self.parameter("fieldSelector"))
+        Selector::parse(
+            self.parameter("labelSelector"),
+            self.parameter("fieldSelector"),
+        )
     }
 }
 
 /// Answers a request, changing the state if it is a write. `now` is the wall clock.
-pub fn handle(state: &mut State, request: &Request, now: &jiff::Timestamp) -> Result<Reply, ApiError> {
+pub fn handle(
+    state: &mut State,
+    request: &Request,
+    now: &jiff::Timestamp,
+) -> Result<Reply, ApiError> {
     let segments: Vec<&str> = request.path.split('/').filter(|s| !s.is_empty()).collect();
     if let Some(reply) = about_the_server(state, request, &segments) {
         return reply;
@@ -190,7 +206,8 @@ fn about_the_server(
     request: &Request,
     segments: &[&str],
 ) -> Option<Result<Reply, ApiError>> {
-    let aggregated = request.accept.contains("as=APIGroupDiscoveryList") && request.accept.contains("v=v2;");
+    let aggregated =
+        request.accept.contains("as=APIGroupDiscoveryList") && request.accept.contains("v=v2;");
     let registry = &state.registry;
     let body = match segments {
         ["version"] => discovery::version(),
@@ -262,7 +279,11 @@ fn on_resource(
     now: &jiff::Timestamp,
 ) -> Result<Reply, ApiError> {
     let stamp = stamp(now);
-    match (request.method.as_str(), &target.name, target.subresource.as_deref()) {
+    match (
+        request.method.as_str(),
+        &target.name,
+        target.subresource.as_deref(),
+    ) {
         ("GET", Some(name), Some("log")) => log(state, request, target, name),
         ("GET", Some(name), Some("scale")) => {
             let object = existing(state, target, name)?;
@@ -273,7 +294,14 @@ fn on_resource(
         }
         ("GET", Some(name), _) => {
             let object = existing(state, target, name)?;
-            Ok(Reply::ok(present(state, request, target, &[object], now, Shape::One)))
+            Ok(Reply::ok(present(
+                state,
+                request,
+                target,
+                &[object],
+                now,
+                Shape::One,
+            )))
         }
         ("GET", None, None) if request.flag("watch") => watch(request, target),
         ("GET", None, None) => list(state, request, target, now),
@@ -369,7 +397,14 @@ fn list(
         .filter(|(_, o)| selector.matches(o))
         .map(|(_, o)| o.clone())
         .collect();
-    Ok(Reply::ok(present(state, request, target, &objects, now, Shape::Many)))
+    Ok(Reply::ok(present(
+        state,
+        request,
+        target,
+        &objects,
+        now,
+        Shape::Many,
+    )))
 }
 
 fn watch(request: &Request, target: &Target) -> Result<Reply, ApiError> {
@@ -377,7 +412,9 @@ fn watch(request: &Request, target: &Target) -> Result<Reply, ApiError> {
     let from = match version {
         "" | "0" => None,
         text => Some(text.parse().map_err(|_| {
-            ApiError::internal(format!("Invalid value: \"{text}\": strconv.ParseUint: invalid syntax"))
+            ApiError::internal(format!(
+                "Invalid value: \"{text}\": strconv.ParseUint: invalid syntax"
+            ))
         })?),
     };
     Ok(Reply::Watch(WatchSpec {
@@ -413,7 +450,11 @@ fn create(
     let name = object["metadata"]["name"].as_str().unwrap_or("").to_owned();
     let key = target.key(&name);
     if let Some(namespace) = &target.namespace {
-        if state.store.get(&Key::new("namespaces", "", namespace)).is_none() {
+        if state
+            .store
+            .get(&Key::new("namespaces", "", namespace))
+            .is_none()
+        {
             return Err(ApiError::not_found("namespaces", namespace));
         }
         object["metadata"]["namespace"] = json!(namespace);
@@ -444,7 +485,10 @@ fn admit(resource: &Resource, mut object: Value) -> Result<Value, ApiError> {
 
 fn check_identity(object: &Value, target: &Target) -> Result<(), ApiError> {
     let expected = target.resource.api_version(&target.version);
-    for (field, expected) in [("apiVersion", expected.as_str()), ("kind", &target.resource.kind)] {
+    for (field, expected) in [
+        ("apiVersion", expected.as_str()),
+        ("kind", &target.resource.kind),
+    ] {
         if let Some(found) = object[field].as_str()
             && found != expected
         {
@@ -663,7 +707,13 @@ mod tests {
             self.write("POST", path, "application/json", body).unwrap()
         }
 
-        fn write(&mut self, method: &str, path: &str, kind: &str, body: Value) -> Result<Value, ApiError> {
+        fn write(
+            &mut self,
+            method: &str,
+            path: &str,
+            kind: &str,
+            body: Value,
+        ) -> Result<Value, ApiError> {
             self.send(Request {
                 method: method.into(),
                 path: path.into(),
@@ -687,7 +737,9 @@ mod tests {
         let mut server = Server::new();
         let created = server.post(ROUTES, route(1));
         assert_eq!(created["apiVersion"], "gateway.networking.k8s.io/v1beta1");
-        let v1 = server.get(&format!("{}/r", ROUTES.replace("v1beta1", "v1"))).unwrap();
+        let v1 = server
+            .get(&format!("{}/r", ROUTES.replace("v1beta1", "v1")))
+            .unwrap();
         assert_eq!(v1["apiVersion"], "gateway.networking.k8s.io/v1");
         assert_eq!(v1["metadata"]["uid"], created["metadata"]["uid"]);
         let list = server.get(ROUTES).unwrap();
@@ -701,14 +753,24 @@ mod tests {
         let path = format!("{ROUTES}/r");
         let merge = "application/merge-patch+json";
         let patched = server
-            .write("PATCH", &path, merge, json!({"status": {"x": 1}, "metadata": {"labels": {"a": "b"}}}))
+            .write(
+                "PATCH",
+                &path,
+                merge,
+                json!({"status": {"x": 1}, "metadata": {"labels": {"a": "b"}}}),
+            )
             .unwrap();
         assert_eq!(patched["status"], Value::Null);
         assert_eq!(patched["metadata"]["generation"], 1);
         let error = server.write("PUT", &path, JSON, created).unwrap_err();
         assert_eq!((error.code, error.reason), (409, "Conflict"));
         let status = server
-            .write("PATCH", &format!("{path}/status"), merge, json!({"status": {"x": 1}}))
+            .write(
+                "PATCH",
+                &format!("{path}/status"),
+                merge,
+                json!({"status": {"x": 1}}),
+            )
             .unwrap();
         assert_eq!(status["status"]["x"], 1);
     }
@@ -722,19 +784,29 @@ mod tests {
             path: format!("{ROUTES}/r"),
             query: vec![("dryRun".into(), "All".into())],
             content_type: "application/merge-patch+json".into(),
-            body: json!({"spec": {"hostnames": ["x"]}}).to_string().into_bytes(),
+            body: json!({"spec": {"hostnames": ["x"]}})
+                .to_string()
+                .into_bytes(),
             ..Request::default()
         };
         let revision = server.0.store.revision();
-        assert_eq!(server.send(request).unwrap()["spec"]["hostnames"], json!(["x"]));
+        assert_eq!(
+            server.send(request).unwrap()["spec"]["hostnames"],
+            json!(["x"])
+        );
         assert_eq!(server.0.store.revision(), revision);
     }
 
     #[test]
     fn errors_are_what_a_real_server_says() {
         let mut server = Server::new();
-        let error = server.get("/api/v1/namespaces/faces/pods/nope").unwrap_err();
-        assert_eq!((error.code, error.message.as_str()), (404, "pods \"nope\" not found"));
+        let error = server
+            .get("/api/v1/namespaces/faces/pods/nope")
+            .unwrap_err();
+        assert_eq!(
+            (error.code, error.message.as_str()),
+            (404, "pods \"nope\" not found")
+        );
         assert_eq!(server.get("/api/v1/nope").unwrap_err().code, 404);
         server.post(ROUTES, route(1));
         let again = server.write("POST", ROUTES, JSON, route(1)).unwrap_err();
@@ -743,9 +815,13 @@ mod tests {
         let error = server.write("POST", &nowhere, JSON, route(1)).unwrap_err();
         assert_eq!(error.message, "namespaces \"nowhere\" not found");
         let strategic = "application/strategic-merge-patch+json";
-        let error = server.write("PATCH", &format!("{ROUTES}/r"), strategic, json!({})).unwrap_err();
+        let error = server
+            .write("PATCH", &format!("{ROUTES}/r"), strategic, json!({}))
+            .unwrap_err();
         assert_eq!(error.code, 415);
-        let bad = server.write("POST", "/api/v1/namespaces", JSON, json!({"kind": "Pod"})).unwrap_err();
+        let bad = server
+            .write("POST", "/api/v1/namespaces", JSON, json!({"kind": "Pod"}))
+            .unwrap_err();
         assert_eq!(bad.code, 400);
     }
 
@@ -753,14 +829,19 @@ mod tests {
     fn scale_is_a_view_of_the_deployment() {
         let mut server = Server::new();
         let deployments = "/apis/apps/v1/namespaces/faces/deployments";
-        server.post(deployments, json!({"metadata": {"name": "d"}, "spec": {
+        server.post(
+            deployments,
+            json!({"metadata": {"name": "d"}, "spec": {
             "selector": {"matchLabels": {"a": "b"}},
             "template": {"metadata": {"labels": {"a": "b"}},
-                         "spec": {"containers": [{"name": "c", "image": "i"}]}}}}));
+                         "spec": {"containers": [{"name": "c", "image": "i"}]}}}}),
+        );
         let scale = format!("{deployments}/d/scale");
         assert_eq!(server.get(&scale).unwrap()["spec"]["replicas"], 1);
         let patch = json!({"spec": {"replicas": 0}});
-        let answer = server.write("PATCH", &scale, "application/merge-patch+json", patch).unwrap();
+        let answer = server
+            .write("PATCH", &scale, "application/merge-patch+json", patch)
+            .unwrap();
         assert_eq!(answer["spec"], json!({}));
         let deployment = server.get(&format!("{deployments}/d")).unwrap();
         assert_eq!(deployment["spec"]["replicas"], 0);

@@ -36,7 +36,11 @@ impl Selector {
 
     /// True if the object fits.
     pub fn matches(&self, object: &Value) -> bool {
-        let label = |key: &str| object["metadata"]["labels"][key].as_str().map(str::to_owned);
+        let label = |key: &str| {
+            object["metadata"]["labels"][key]
+                .as_str()
+                .map(str::to_owned)
+        };
         let field = |path: &str| {
             let pointer = format!("/{}", path.replace('.', "/"));
             match object.pointer(&pointer) {

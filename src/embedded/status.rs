@@ -37,7 +37,11 @@ impl ApiError {
 
     /// 404 for an object.
     pub fn not_found(resource_id: &str, name: &str) -> Self {
-        let mut error = Self::new(404, "NotFound", format!("{resource_id} \"{name}\" not found"));
+        let mut error = Self::new(
+            404,
+            "NotFound",
+            format!("{resource_id} \"{name}\" not found"),
+        );
         let (kind, group) = resource_id.split_once('.').unwrap_or((resource_id, ""));
         error.details = Some(json!({"name": name, "group": group, "kind": kind}));
         error
@@ -101,7 +105,11 @@ impl ApiError {
             [one] => one.clone(),
             many => format!("[{}]", many.join(", ")),
         };
-        let mut error = Self::new(422, "Invalid", format!("{kind} \"{name}\" is invalid: {text}"));
+        let mut error = Self::new(
+            422,
+            "Invalid",
+            format!("{kind} \"{name}\" is invalid: {text}"),
+        );
         let causes: Vec<Value> = causes
             .iter()
             .map(|c| json!({"reason": c.reason, "message": c.message, "field": c.field}))

@@ -108,11 +108,9 @@ impl Store {
         namespace: Option<&'a str>,
     ) -> impl Iterator<Item = (&'a Key, &'a Object)> {
         let first = Key::new(resource, namespace.unwrap_or(""), "");
-        self.objects
-            .range(first..)
-            .take_while(move |(key, _)| {
-                &*key.resource == resource && namespace.is_none_or(|ns| key.namespace == ns)
-            })
+        self.objects.range(first..).take_while(move |(key, _)| {
+            &*key.resource == resource && namespace.is_none_or(|ns| key.namespace == ns)
+        })
     }
 
     /// All objects.
@@ -247,7 +245,10 @@ mod tests {
         let object = json!({"metadata": {"name": "a"}, "spec": {"x": 1}});
         let first = store.put(key("a"), object.clone(), "t0");
         let again = store.put(key("a"), Value::clone(&first), "t1");
-        assert_eq!(first["metadata"]["resourceVersion"], again["metadata"]["resourceVersion"]);
+        assert_eq!(
+            first["metadata"]["resourceVersion"],
+            again["metadata"]["resourceVersion"]
+        );
 
         store.update(&key("a"), "t2", |o| o["status"] = json!({"ready": true}));
         assert_eq!(store.get(&key("a")).unwrap()["metadata"]["generation"], 1);
@@ -264,12 +265,23 @@ mod tests {
         store.put(key("a"), json!({"metadata": {"name": "a"}}), "t");
         store.put(key("b"), json!({"metadata": {"name": "b"}}), "t");
         store.delete(&key("a"));
-        let kinds: Vec<_> = store.changes_since(start).unwrap().map(|c| c.kind).collect();
-        assert_eq!(kinds, [ChangeKind::Added, ChangeKind::Added, ChangeKind::Deleted]);
+        let kinds: Vec<_> = store
+            .changes_since(start)
+            .unwrap()
+            .map(|c| c.kind)
+            .collect();
+        assert_eq!(
+            kinds,
+            [ChangeKind::Added, ChangeKind::Added, ChangeKind::Deleted]
+        );
         assert_eq!(store.changes_since(start + 2).unwrap().count(), 1);
 
         for i in 0..=LOG_LIMIT {
-            store.put(key("c"), json!({"metadata": {"name": "c"}, "data": {"i": i}}), "t");
+            store.put(
+                key("c"),
+                json!({"metadata": {"name": "c"}, "data": {"i": i}}),
+                "t",
+            );
         }
         assert!(store.changes_since(start).is_err());
     }

@@ -357,7 +357,10 @@ mod tests {
             "conditions": [{"type": "Accepted", "status": "True"}, {"type": "Programmed", "status": "False"}]}});
         for (path, value) in [
             (".status.addresses[*].value", json!("127.0.0.1,::1")),
-            (".status.conditions[?(@.type==\"Programmed\")].status", json!("False")),
+            (
+                ".status.conditions[?(@.type==\"Programmed\")].status",
+                json!("False"),
+            ),
             (".spec.hostnames", json!(["a", "b"])),
             (".spec.nope[*].x", Value::Null),
         ] {

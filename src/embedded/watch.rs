@@ -79,9 +79,7 @@ impl Watch {
             .map_err(|e| ApiError::expired(e.to_string()))?;
         let events = changes
             .filter_map(|change| self.told_as(change).map(|kind| (kind, change)))
-            .map(|(kind, change)| {
-                event(kind, rendered(&self.spec, &change.object, state, now))
-            })
+            .map(|(kind, change)| event(kind, rendered(&self.spec, &change.object, state, now)))
             .collect();
         self.told = state.store.revision();
         Ok(events)
@@ -108,10 +106,17 @@ impl Watch {
         if change.key.resource != spec.resource.id {
             return None;
         }
-        if spec.namespace.as_ref().is_some_and(|n| *n != change.key.namespace) {
+        if spec
+            .namespace
+            .as_ref()
+            .is_some_and(|n| *n != change.key.namespace)
+        {
             return None;
         }
-        let before = change.before.as_ref().is_some_and(|o| spec.selector.matches(o));
+        let before = change
+            .before
+            .as_ref()
+            .is_some_and(|o| spec.selector.matches(o));
         let after = change.kind != ChangeKind::Deleted && spec.selector.matches(&change.object);
         match (before, after) {
             (false, true) => Some("ADDED"),
@@ -133,7 +138,12 @@ fn event(kind: &str, object: Value) -> Value {
 
 fn rendered(spec: &WatchSpec, object: &Object, state: &State, now: &jiff::Timestamp) -> Value {
     if spec.as_table {
-        return table(&spec.resource, std::slice::from_ref(object), state.store.revision(), now);
+        return table(
+            &spec.resource,
+            std::slice::from_ref(object),
+            state.store.revision(),
+            now,
+        );
     }
     let mut object = Value::clone(object);
     object["apiVersion"] = json!(spec.resource.api_version(&spec.version));
@@ -175,7 +185,9 @@ mod tests {
         let (mut watch, first) = Watch::start(spec, &state, &now);
         assert_eq!(kinds(&first), ["ADDED", "BOOKMARK"]);
         state.store.put(key.clone(), object("2"), "t");
-        state.store.put(Key::new("configmaps", "y", "a"), object("1"), "t");
+        state
+            .store
+            .put(Key::new("configmaps", "y", "a"), object("1"), "t");
         state.store.put(key.clone(), object("1"), "t");
         state.store.delete(&key);
         let events = watch.poll(&state, &now).unwrap();

@@ -34,7 +34,10 @@ pub struct Container {
 impl Container {
     /// An environment variable; the empty string counts as unset.
     pub fn var(&self, name: &str) -> Option<&str> {
-        self.env.get(name).map(String::as_str).filter(|v| !v.is_empty())
+        self.env
+            .get(name)
+            .map(String::as_str)
+            .filter(|v| !v.is_empty())
     }
 }
 
@@ -131,11 +134,19 @@ mod tests {
     #[test]
     fn images_count_by_their_last_part() {
         for (image, name, tag) in [
-            ("192.168.1.94:443/demo/faces-color:2.0.0", "faces-color", "2.0.0"),
+            (
+                "192.168.1.94:443/demo/faces-color:2.0.0",
+                "faces-color",
+                "2.0.0",
+            ),
             ("ghcr.io/buoyantio/faces-smiley", "faces-smiley", ""),
             ("faces-face:1@sha256:00", "faces-face", "1"),
         ] {
-            assert_eq!(split_image(image), (name.to_owned(), tag.to_owned()), "{image}");
+            assert_eq!(
+                split_image(image),
+                (name.to_owned(), tag.to_owned()),
+                "{image}"
+            );
         }
     }
 }

@@ -223,7 +223,9 @@ impl State {
             0 => &self.page,
             back => {
                 let index = self.history.len().saturating_sub(back);
-                self.history.get(index).map_or(&self.page[..], Vec::as_slice)
+                self.history
+                    .get(index)
+                    .map_or(&self.page[..], Vec::as_slice)
             }
         }
     }

@@ -52,7 +52,11 @@ fn an_article_is_walked_page_by_page() {
     let (id, command) = running(&engine.handle(at(2000), Event::Intent(Intent::Next))).unwrap();
     assert_eq!(command, "echo a");
     // Keys are dropped while it runs, and for a moment after it.
-    assert!(engine.handle(at(2100), Event::Intent(Intent::Enter)).is_empty());
+    assert!(
+        engine
+            .handle(at(2100), Event::Intent(Intent::Enter))
+            .is_empty()
+    );
     engine.handle(at(2200), Event::Exited(id, exit(0)));
     assert!(running(&engine.handle(at(2300), Event::Intent(Intent::Enter))).is_none());
     let (id, _) = running(&engine.handle(at(2600), Event::Intent(Intent::Enter))).unwrap();
@@ -85,7 +89,9 @@ fn an_expected_exit_status_is_no_failure() {
     assert_eq!(engine.state().results[0].checks[0].holds, Some(true));
     let (id, _) = running(&engine.handle(at(900), Event::Intent(Intent::Enter))).unwrap();
     engine.handle(at(901), Event::Exited(id, exit(1)));
-    assert!(matches!(&engine.state().outcome, Some(Outcome::Failed { location, .. }) if location.line == 6));
+    assert!(
+        matches!(&engine.state().outcome, Some(Outcome::Failed { location, .. }) if location.line == 6)
+    );
 }
 
 #[test]
@@ -109,7 +115,13 @@ fn demosh_directives_hide_skip_and_run_at_once() {
     }
     assert_eq!(
         seen,
-        ["echo hidden", "echo immed", "echo now", "wait", "echo noshow"]
+        [
+            "echo hidden",
+            "echo immed",
+            "echo now",
+            "wait",
+            "echo noshow"
+        ]
     );
     assert_eq!(engine.state().steps, 1);
 }
@@ -188,8 +200,16 @@ fn quitting_asks_first() {
 #[test]
 fn errexit_and_the_guard_stop_a_live_show_too() {
     for exit in [
-        Exit { status: 1, errexit: true, guarded: None },
-        Exit { status: 0, errexit: false, guarded: Some("KUBECONFIG was changed".into()) },
+        Exit {
+            status: 1,
+            errexit: true,
+            guarded: None,
+        },
+        Exit {
+            status: 0,
+            errexit: false,
+            guarded: Some("KUBECONFIG was changed".into()),
+        },
     ] {
         let mut engine = engine("```bash\nx\n```\nafter\n", OnFailure::GoOn);
         engine.handle(at(0), Event::Tick);

@@ -252,7 +252,8 @@ impl Engine {
             return self.run();
         }
         self.state.step += 1;
-        self.effects.push(Effect::Mark(marker(self.state.step, &text)));
+        self.effects
+            .push(Effect::Mark(marker(self.state.step, &text)));
         self.effects.push(Effect::Predict {
             id,
             command: text.clone(),
@@ -309,7 +310,10 @@ impl Engine {
     }
 
     pub(super) fn run(&mut self) {
-        let deadline = self.settings.step_timeout.map(|length| (self.new_id(), length));
+        let deadline = self
+            .settings
+            .step_timeout
+            .map(|length| (self.new_id(), length));
         let Some(current) = &mut self.current else {
             return;
         };
@@ -394,7 +398,10 @@ impl Engine {
         let following = self.script.elements[self.at.min(self.script.elements.len())..].iter();
         following
             .take_while(|p| {
-                matches!(p.element, Element::Blank | Element::Directive(Directive::Expect(_)))
+                matches!(
+                    p.element,
+                    Element::Blank | Element::Directive(Directive::Expect(_))
+                )
             })
             .find_map(|p| match &p.element {
                 Element::Directive(Directive::Expect(Expectation {
@@ -476,7 +483,9 @@ impl Engine {
         if self.settings.on_failure == OnFailure::Stop {
             return self.end(Outcome::Failed { location, reason });
         }
-        self.state.page.push(Block::Notice(format!("{reason} · Enter goes on")));
+        self.state
+            .page
+            .push(Block::Notice(format!("{reason} · Enter goes on")));
         self.wait(Wait::Failure);
     }
 }

@@ -27,7 +27,12 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
         return rehearse::run(rehearse::of_the_tour()).await;
     }
     let loaded = show::load(args.script.script.as_deref())?;
-    let theme = loaded.script.front.theme.clone().filter(|_| args.theme == "dark");
+    let theme = loaded
+        .script
+        .front
+        .theme
+        .clone()
+        .filter(|_| args.theme == "dark");
     let theme = Theme::named(theme.as_deref().unwrap_or(&args.theme))?;
     let (columns, rows) = crossterm::terminal::size()?;
     if columns < SMALLEST.0 || rows < SMALLEST.1 {
@@ -39,7 +44,11 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
     }
     let settings = Settings {
         on_failure: OnFailure::GoOn,
-        typing: if args.no_typing { Typing::Instant } else { Typing::Human },
+        typing: if args.no_typing {
+            Typing::Instant
+        } else {
+            Typing::Human
+        },
         step_timeout: None,
         grace: GRACE,
     };
@@ -65,13 +74,14 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
 }
 
 /// The presenter's terminal. It is given back when this is dropped, and after a panic.
-struct Screen {
+pub struct Screen {
     terminal: ratatui::DefaultTerminal,
     view: View,
 }
 
 impl Screen {
-    fn open(view: View) -> Result<Self> {
+    /// Takes the terminal over.
+    pub fn open(view: View) -> Result<Self> {
         // Sets raw mode, the alternate screen and a panic hook that gives both back.
         let terminal = ratatui::try_init()?;
         Ok(Screen { terminal, view })

@@ -37,8 +37,19 @@ pub async fn run(args: cli::Record) -> Result<ExitOutcome> {
     let cast = show::cast(&loaded, args.script.args, Input::Nobody)?;
     let title = loaded.script.title();
     let recorder = Recorder::new(file, args.size, &title, View::new(theme))?;
-    let clock = Clock::new(if args.fast { Pace::Skipping } else { Pace::Live });
-    let outcome = drive(engine, Pilot::Auto(reading_time), clock, cast, vec![Box::new(recorder)]).await?;
+    let clock = Clock::new(if args.fast {
+        Pace::Skipping
+    } else {
+        Pace::Live
+    });
+    let outcome = drive(
+        engine,
+        Pilot::Auto(reading_time),
+        clock,
+        cast,
+        vec![Box::new(recorder)],
+    )
+    .await?;
     match outcome {
         Outcome::Finished => {
             eprintln!("footlights: {} is written", args.output.display());
@@ -46,7 +57,10 @@ pub async fn run(args: cli::Record) -> Result<ExitOutcome> {
         }
         Outcome::Quit => Ok(ExitOutcome::ShowFailed),
         Outcome::Failed { location, reason } => {
-            eprintln!("footlights: {location}: {reason}; {} ends there", args.output.display());
+            eprintln!(
+                "footlights: {location}: {reason}; {} ends there",
+                args.output.display()
+            );
             Ok(ExitOutcome::ShowFailed)
         }
     }
@@ -144,13 +158,16 @@ impl Recorder {
 
 impl Output for Recorder {
     fn update(&mut self, at: Duration, state: &State) -> Result<()> {
-        let due = self.last.is_none_or(|last| at.saturating_sub(last) >= FRAME);
+        let due = self
+            .last
+            .is_none_or(|last| at.saturating_sub(last) >= FRAME);
         if !due && state.outcome.is_none() {
             return Ok(());
         }
         self.last = Some(at);
         let (view, area) = (&self.view, self.area);
-        self.terminal.draw(|frame| view.draw(state, area, frame.buffer_mut()))?;
+        self.terminal
+            .draw(|frame| view.draw(state, area, frame.buffer_mut()))?;
         let bytes = std::mem::take(&mut *self.drawn.0.borrow_mut());
         if !bytes.is_empty() {
             self.file.write_all(cast::output(at, &bytes).as_bytes())?;
@@ -160,7 +177,9 @@ impl Output for Recorder {
     }
 
     fn mark(&mut self, at: Duration, label: &str) -> Result<()> {
-        self.file.write_all(cast::marker(at, label).as_bytes()).context("writing the cast")
+        self.file
+            .write_all(cast::marker(at, label).as_bytes())
+            .context("writing the cast")
     }
 
     fn stage(&self) -> Option<Stage> {

@@ -6,8 +6,8 @@ use std::time::Duration;
 use anyhow::Result;
 use serde_json::{Value, json};
 
-use super::show::{self, Loaded};
 use super::Outcome as ExitOutcome;
+use super::show::{self, Loaded};
 use crate::cli::{self, Format};
 use crate::clock::{Clock, Pace};
 use crate::drive::{Output, Pilot, drive};
@@ -88,7 +88,8 @@ async fn rehearse(loaded: &Loaded, args: &cli::Rehearse) -> Result<(Value, usize
     }
     let good = outcome == Outcome::Finished;
     let steps: Vec<Value> = results.iter().map(|r| step_json(r, &outcome)).collect();
-    let mut report = json!({"script": &*loaded.script.file, "ok": good, "seconds": seconds, "steps": steps});
+    let mut report =
+        json!({"script": &*loaded.script.file, "ok": good, "seconds": seconds, "steps": steps});
     if let Outcome::Failed { location, reason } = &outcome {
         report["reason"] = json!(format!("{location}: {reason}"));
     }
@@ -134,9 +135,17 @@ impl Output for Report {
 }
 
 fn step_line(result: &StepResult) -> String {
-    let mark = if result.failed.is_some() { "✗" } else { "✓" };
+    let mark = if result.failed.is_some() {
+        "✗"
+    } else {
+        "✓"
+    };
     let text = result.text.lines().next().unwrap_or("");
-    let more = if result.text.lines().count() > 1 { " …" } else { "" };
+    let more = if result.text.lines().count() > 1 {
+        " …"
+    } else {
+        ""
+    };
     format!(
         "  {mark} {:>6.2}s  exit {:<3}  {text}{more}",
         result.took.as_secs_f64(),
@@ -162,7 +171,10 @@ fn summary(outcome: &Outcome, results: &[StepResult], seconds: f64) -> String {
     match outcome {
         Outcome::Finished => {
             let checks: usize = results.iter().map(|r| r.checks.len()).sum();
-            format!("good: {} steps, {checks} expectations, {seconds:.1} s", results.len())
+            format!(
+                "good: {} steps, {checks} expectations, {seconds:.1} s",
+                results.len()
+            )
         }
         Outcome::Quit => "stopped before its end".to_owned(),
         Outcome::Failed { location, reason } => {

@@ -15,10 +15,22 @@ const BUNDLED: [(&str, &str, &[(&str, &str)]); 1] = [(
     "tour.md",
     &[
         ("tour.md", include_str!("../../demos/tour/tour.md")),
-        ("smiley-canary-10.yaml", include_str!("../../demos/tour/smiley-canary-10.yaml")),
-        ("smiley-canary-50.yaml", include_str!("../../demos/tour/smiley-canary-50.yaml")),
-        ("smiley-canary-90.yaml", include_str!("../../demos/tour/smiley-canary-90.yaml")),
-        ("smiley-canary-100.yaml", include_str!("../../demos/tour/smiley-canary-100.yaml")),
+        (
+            "smiley-canary-10.yaml",
+            include_str!("../../demos/tour/smiley-canary-10.yaml"),
+        ),
+        (
+            "smiley-canary-50.yaml",
+            include_str!("../../demos/tour/smiley-canary-50.yaml"),
+        ),
+        (
+            "smiley-canary-90.yaml",
+            include_str!("../../demos/tour/smiley-canary-90.yaml"),
+        ),
+        (
+            "smiley-canary-100.yaml",
+            include_str!("../../demos/tour/smiley-canary-100.yaml"),
+        ),
     ],
 )];
 
@@ -47,11 +59,18 @@ pub fn read(path: Option<&Path>) -> Result<Loaded> {
     let bundled = BUNDLED.iter().find(|(name, ..)| path == Path::new(name));
     let (path, shown, files) = match bundled {
         Some((name, main, contents)) if !path.exists() => {
-            let files = tempfile::Builder::new().prefix("footlights-demo-").tempdir()?;
+            let files = tempfile::Builder::new()
+                .prefix("footlights-demo-")
+                .tempdir()?;
             for (file, text) in *contents {
-                std::fs::write(files.path().join(file), text).context("unpacking the bundled script")?;
+                std::fs::write(files.path().join(file), text)
+                    .context("unpacking the bundled script")?;
             }
-            (files.path().join(main), format!("{name}/{main}"), Some(files))
+            (
+                files.path().join(main),
+                format!("{name}/{main}"),
+                Some(files),
+            )
         }
         _ => (path.to_owned(), path.display().to_string(), None),
     };

@@ -70,7 +70,8 @@ impl Scan {
                     continue;
                 }
                 '$' if matches!(chars.get(at + 1), Some('(' | '{')) => {
-                    self.open.push(if chars[at + 1] == '(' { ")" } else { "${}" });
+                    self.open
+                        .push(if chars[at + 1] == '(' { ")" } else { "${}" });
                     word.clear();
                     self.command_position = chars[at + 1] == '(';
                     at += 2;
@@ -202,9 +203,16 @@ impl Scan {
         for (delimiter, strip) in std::mem::take(&mut self.heredocs) {
             let mut ended = false;
             while at < chars.len() && !ended {
-                let end = chars[at..].iter().position(|c| *c == '\n').map_or(chars.len(), |n| at + n);
+                let end = chars[at..]
+                    .iter()
+                    .position(|c| *c == '\n')
+                    .map_or(chars.len(), |n| at + n);
                 let line: String = chars[at..end].iter().collect();
-                let line = if strip { line.trim_start_matches('\t') } else { &line };
+                let line = if strip {
+                    line.trim_start_matches('\t')
+                } else {
+                    &line
+                };
                 ended = line == delimiter;
                 at = (end + 1).min(chars.len());
             }
@@ -258,7 +266,10 @@ mod tests {
             ("# it's a comment", true),
             ("{ echo a; echo b; }", true),
             ("[[ a == b ]] && echo x", true),
-            ("kubectl get pods -o jsonpath='{.items[*].metadata.name}'", true),
+            (
+                "kubectl get pods -o jsonpath='{.items[*].metadata.name}'",
+                true,
+            ),
         ] {
             assert_eq!(is_complete(text), complete, "{text}");
         }

@@ -42,7 +42,11 @@ impl fmt::Display for Diagnostic {
         writeln!(f, "{margin}--> {}:{}", self.location, self.column)?;
         writeln!(f, "{margin} |")?;
         writeln!(f, "{number} | {}", self.source)?;
-        writeln!(f, "{margin} | {}^", " ".repeat(self.column.saturating_sub(1)))?;
+        writeln!(
+            f,
+            "{margin} | {}^",
+            " ".repeat(self.column.saturating_sub(1))
+        )?;
         write!(f, "{margin} = help: {}", self.help)
     }
 }

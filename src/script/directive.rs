@@ -54,7 +54,10 @@ pub struct Problem {
 const PLANNED: [(&str, &str); 9] = [
     ("apply", "run `kubectl apply -f FILE` in a bash fence"),
     ("grid", "the grid is always 4×4 for now"),
-    ("only", "keep steps for real clusters in a script of their own"),
+    (
+        "only",
+        "keep steps for real clusters in a script of their own",
+    ),
     ("timeout", "use `timeout 30s COMMAND`"),
     ("mayfail", "write `COMMAND || true`"),
     ("danger", "leave it out"),

@@ -74,7 +74,14 @@ pub struct Expectation {
 const WITHIN: Duration = Duration::from_secs(30);
 
 const SMILEYS: [&str; 9] = [
-    "Grinning", "HeartEyes", "RollingEyes", "Cursing", "Sleeping", "Kaboom", "Neutral", "Screaming",
+    "Grinning",
+    "HeartEyes",
+    "RollingEyes",
+    "Cursing",
+    "Sleeping",
+    "Kaboom",
+    "Neutral",
+    "Screaming",
     "Vomiting",
 ];
 
@@ -131,24 +138,37 @@ fn share<'a>(words: impl Iterator<Item = &'a str>) -> Result<Claim, Problem> {
     const HELP: &str = "write for example `@expect share smiley=HeartEyes 10% ±5 within 30s`";
     let words: Vec<&str> = words.collect();
     let [look_text, percent, tolerance, rest @ ..] = &words[..] else {
-        return Err(problem("`@expect share` needs a key, a share and a tolerance".to_owned(), HELP));
+        return Err(problem(
+            "`@expect share` needs a key, a share and a tolerance".to_owned(),
+            HELP,
+        ));
     };
     let number = |text: &str, trim: &[char]| -> Result<f64, Problem> {
         let value = text.trim_matches(trim).parse::<f64>().ok();
-        value.filter(|v| (0.0..=100.0).contains(v)).ok_or_else(|| {
-            problem(format!("`{text}` is no percentage from 0 to 100"), HELP)
-        })
+        value
+            .filter(|v| (0.0..=100.0).contains(v))
+            .ok_or_else(|| problem(format!("`{text}` is no percentage from 0 to 100"), HELP))
     };
     if !percent.ends_with('%') {
-        return Err(problem(format!("`{percent}` is no share: the `%` is missing"), HELP));
+        return Err(problem(
+            format!("`{percent}` is no share: the `%` is missing"),
+            HELP,
+        ));
     }
-    let Some(points) = tolerance.strip_prefix('±').or_else(|| tolerance.strip_prefix("+-")) else {
-        return Err(problem(format!("`{tolerance}` is no tolerance such as `±5`"), HELP));
+    let Some(points) = tolerance
+        .strip_prefix('±')
+        .or_else(|| tolerance.strip_prefix("+-"))
+    else {
+        return Err(problem(
+            format!("`{tolerance}` is no tolerance such as `±5`"),
+            HELP,
+        ));
     };
     let tolerance = number(points, &['%'])?;
     if tolerance < 1.0 {
         return Err(problem(
-            "a tolerance under one percentage point would need a hundred thousand samples".to_owned(),
+            "a tolerance under one percentage point would need a hundred thousand samples"
+                .to_owned(),
             "use ±1 or more; `all` claims every answer",
         ));
     }
@@ -214,7 +234,10 @@ fn scope(words: &[&str]) -> Result<Scope, Problem> {
             ("within", _) => {
                 let text = words.next().unwrap_or(&"");
                 scope.within = seconds(text).ok_or_else(|| {
-                    problem(format!("`{text}` is no time such as `30s`"), "write `within 30s`")
+                    problem(
+                        format!("`{text}` is no time such as `30s`"),
+                        "write `within 30s`",
+                    )
                 })?;
             }
             _ => {
@@ -233,7 +256,10 @@ fn seconds(text: &str) -> Option<Duration> {
         Some(number) => (number, 1),
         None => (text.strip_suffix('s')?, 1000),
     };
-    number.parse::<u64>().ok().map(|n| Duration::from_millis(n * unit))
+    number
+        .parse::<u64>()
+        .ok()
+        .map(|n| Duration::from_millis(n * unit))
 }
 
 #[cfg(test)]
@@ -242,8 +268,14 @@ mod tests {
 
     #[test]
     fn claims_are_understood() {
-        let Claim::Share { look, percent, tolerance, scope } =
-            parse("share smiley=HeartEyes,color=green 10% ±5 cells=edge user=heart within 20s").unwrap().claim
+        let Claim::Share {
+            look,
+            percent,
+            tolerance,
+            scope,
+        } = parse("share smiley=HeartEyes,color=green 10% ±5 cells=edge user=heart within 20s")
+            .unwrap()
+            .claim
         else {
             panic!()
         };

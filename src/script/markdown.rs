@@ -47,7 +47,9 @@ fn is_shell_fence(line: &str) -> bool {
 }
 
 fn check_closed(reader: &mut Reader<'_>, index: usize) {
-    let closed = reader.lines[reader.next..].iter().any(|l| l.trim() == "```");
+    let closed = reader.lines[reader.next..]
+        .iter()
+        .any(|l| l.trim() == "```");
     if !closed {
         let diagnostic = Diagnostic {
             severity: Severity::Error,

@@ -1,3 +1,5 @@
+//! Scripts as text, elements as they come out.
+
 use super::*;
 
 fn elements(file: &str, text: &str) -> Vec<String> {
@@ -41,7 +43,11 @@ fn compound_commands_are_one_element() {
     let text = "for i in 1 2; do\n  echo $i\ndone\ncat <<EOF\nx\n```\nEOF\n#@wait\n";
     assert_eq!(
         elements("x.sh", text),
-        ["1 command for i in 1 2; do\n  echo $i\ndone", "4 command cat <<EOF\nx\n```\nEOF", "8 Wait"]
+        [
+            "1 command for i in 1 2; do\n  echo $i\ndone",
+            "4 command cat <<EOF\nx\n```\nEOF",
+            "8 Wait"
+        ]
     );
 }
 
@@ -57,7 +63,10 @@ fn fences_are_known_as_demosh_knows_them() {
         ("```text", false),
     ] {
         let script = parse("x.md", &format!("{fence}\necho a\n```\n"));
-        let has_command = script.elements.iter().any(|p| matches!(p.element, Element::Command(_)));
+        let has_command = script
+            .elements
+            .iter()
+            .any(|p| matches!(p.element, Element::Command(_)));
         assert_eq!(has_command, runs, "{fence}");
     }
 }
@@ -82,7 +91,10 @@ fn an_article_turns_a_page_at_each_heading_and_a_demosh_script_does_not() {
 
 #[test]
 fn front_matter_is_read_and_its_mistakes_are_told() {
-    let script = parse("x.md", "---\ntitle: T\ncluster: {profile: workshop}\n---\n# H\n");
+    let script = parse(
+        "x.md",
+        "---\ntitle: T\ncluster: {profile: workshop}\n---\n# H\n",
+    );
     assert_eq!(script.title(), "T");
     assert_eq!(script.front.cluster.profile, front::ProfileName::Workshop);
     assert_eq!(script.elements[0].location.line, 5);
@@ -93,7 +105,10 @@ fn front_matter_is_read_and_its_mistakes_are_told() {
 
 #[test]
 fn diagnostics_name_line_column_and_the_way_out() {
-    let script = parse("x.md", "a\n<!-- @expect share smiley=X 10% ±5 -->\n```bash\necho\n");
+    let script = parse(
+        "x.md",
+        "a\n<!-- @expect share smiley=X 10% ±5 -->\n```bash\necho\n",
+    );
     let texts: Vec<String> = script.diagnostics.iter().map(ToString::to_string).collect();
     assert_eq!(
         texts[0],
@@ -106,7 +121,21 @@ fn diagnostics_name_line_column_and_the_way_out() {
 
 #[test]
 fn odd_input_is_read_without_a_panic() {
-    for text in ["", "\n", "\u{feff}# a\r\n", "```bash", "<!-- @", "<!-- @ -->", "---\n", "---\n---\n", "\\", "'", "#", "##\n", "#@"] {
+    for text in [
+        "",
+        "\n",
+        "\u{feff}# a\r\n",
+        "```bash",
+        "<!-- @",
+        "<!-- @ -->",
+        "---\n",
+        "---\n---\n",
+        "\\",
+        "'",
+        "#",
+        "##\n",
+        "#@",
+    ] {
         parse("x.md", text);
         parse("x.sh", text);
     }

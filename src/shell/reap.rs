@@ -11,7 +11,11 @@ const GRACE: Duration = Duration::from_millis(500);
 /// Ends all processes of a session, and those with `marker` in their environment.
 pub fn end_session(leader: Pid, marker: &str) {
     let own = rustix::process::getpid();
-    let members = || members(leader, marker).into_iter().filter(move |pid| *pid != own);
+    let members = || {
+        members(leader, marker)
+            .into_iter()
+            .filter(move |pid| *pid != own)
+    };
     for pid in members() {
         // Stopped programs do not see a signal before they go on.
         let _ = kill_process(pid, Signal::TERM);
@@ -34,7 +38,14 @@ fn members(leader: Pid, marker: &str) -> Vec<Pid> {
     };
     processes
         .flatten()
-        .filter_map(|entry| entry.file_name().to_str()?.parse().ok().and_then(Pid::from_raw))
+        .filter_map(|entry| {
+            entry
+                .file_name()
+                .to_str()?
+                .parse()
+                .ok()
+                .and_then(Pid::from_raw)
+        })
         .filter(|pid| match state_and_session(*pid) {
             Some((state, _)) if state == "Z" => false,
             Some((_, session)) => session == leader.as_raw_nonzero().get() || carries(*pid, marker),
@@ -44,8 +55,11 @@ fn members(leader: Pid, marker: &str) -> Vec<Pid> {
 }
 
 fn carries(pid: Pid, marker: &str) -> bool {
-    std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero()))
-        .is_ok_and(|environment| environment.split(|b| *b == 0).any(|v| v == marker.as_bytes()))
+    std::fs::read(format!("/proc/{}/environ", pid.as_raw_nonzero())).is_ok_and(|environment| {
+        environment
+            .split(|b| *b == 0)
+            .any(|v| v == marker.as_bytes())
+    })
 }
 
 /// A process's state letter and session, from `/proc/PID/stat` (proc(5)): the third and the sixth

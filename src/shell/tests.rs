@@ -54,7 +54,10 @@ impl Show {
                 Ok(Event::Exited(step, exit)) if step == id => return (output, exit),
                 Ok(_) => {}
                 Err(_) => {
-                    assert!(Instant::now() < deadline, "step {id} does not end; so far: {output}");
+                    assert!(
+                        Instant::now() < deadline,
+                        "step {id} does not end; so far: {output}"
+                    );
                     std::thread::yield_now();
                 }
             }
@@ -89,11 +92,18 @@ fn state_persists_over_steps() {
     let dir = tempfile::tempdir().unwrap();
     show.run(&format!("cd {}", dir.path().display()));
     show.run("x=1; export Y=2; f() { echo f:$1:$x; }; alias hi='echo hello'; a=(1 2 3); umask 027");
-    assert_eq!(show.run("f 9; hi; echo ${a[1]} $Y $MARK; umask").0, "f:9:1\nhello\n2 2 yes\n0027");
+    assert_eq!(
+        show.run("f 9; hi; echo ${a[1]} $Y $MARK; umask").0,
+        "f:9:1\nhello\n2 2 yes\n0027"
+    );
     assert_eq!(show.run("pwd").0, dir.path().display().to_string());
     assert_eq!(show.session.directory(), dir.path());
     assert_eq!(show.run("echo $0 $1").0, "/somewhere/x.md it's");
-    assert_eq!(show.run("for i in 1 2; do\n  echo $i\ndone\ncat <<EOF\nhere\nEOF").0, "1\n2\nhere");
+    assert_eq!(
+        show.run("for i in 1 2; do\n  echo $i\ndone\ncat <<EOF\nhere\nEOF")
+            .0,
+        "1\n2\nhere"
+    );
 }
 
 #[test]
@@ -103,7 +113,10 @@ fn statuses_and_messages_are_bashs_own() {
     assert_eq!(show.run("(exit 7)").1, 7);
     let (output, status) = show.run("nonesuch");
     assert_eq!(status, 127);
-    assert!(output.starts_with("bash: line") && output.ends_with(": nonesuch: command not found"), "{output}");
+    assert!(
+        output.starts_with("bash: line") && output.ends_with(": nonesuch: command not found"),
+        "{output}"
+    );
     assert_eq!(show.run("if").1, 2);
     assert_eq!(show.run("echo still here").0, "still here");
 }
@@ -155,7 +168,9 @@ fn a_background_child_neither_blocks_its_step_nor_outlives_the_session() {
     let alive = || {
         let processes = fs::read_dir("/proc").unwrap().flatten();
         let lines = processes.map(|p| fs::read(p.path().join("cmdline")).unwrap_or_default());
-        lines.filter(|line| line == format!("sleep\0{length}\0").as_bytes()).count()
+        lines
+            .filter(|line| line == format!("sleep\0{length}\0").as_bytes())
+            .count()
     };
     let deadline = Instant::now() + Duration::from_secs(20);
     while alive() < 2 {
@@ -183,7 +198,11 @@ fn a_flood_of_output_ends_and_leaves_its_last_lines() {
     let mut show = Show::start();
     let (output, status) = show.run("seq 1 300000");
     assert_eq!(status, 0);
-    assert!(output.ends_with("299999\n300000"), "{}", output.lines().last().unwrap_or(""));
+    assert!(
+        output.ends_with("299999\n300000"),
+        "{}",
+        output.lines().last().unwrap_or("")
+    );
     assert!(output.lines().count() < 600);
 }
 
@@ -191,6 +210,9 @@ fn a_flood_of_output_ends_and_leaves_its_last_lines() {
 fn messages_are_cut_at_their_fields() {
     let mut buffer = b"READY\x001\0END\x002\x000\x000\0/k\0DIED\x003".to_vec();
     assert_eq!(take_message(&mut buffer).unwrap(), ["READY", "1"]);
-    assert_eq!(take_message(&mut buffer).unwrap(), ["END", "2", "0", "0", "/k"]);
+    assert_eq!(
+        take_message(&mut buffer).unwrap(),
+        ["END", "2", "0", "0", "/k"]
+    );
     assert_eq!(take_message(&mut buffer), None);
 }

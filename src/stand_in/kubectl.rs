@@ -93,7 +93,9 @@ pub async fn run(args: Vec<OsString>) -> Result<Outcome> {
         Ok(cli) => cli,
         Err(error) => {
             let _ = error.print();
-            eprintln!("the stand-in knows apply, create namespace, delete, get, rollout status, scale and version");
+            eprintln!(
+                "the stand-in knows apply, create namespace, delete, get, rollout status, scale and version"
+            );
             return Ok(Outcome::ShowFailed);
         }
     };
@@ -159,18 +161,34 @@ impl Kubectl {
                 .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
             for document in documents {
                 let object = &document.object;
-                let applied =
-                    apply(&self.client, &self.discovery, object, &self.namespace, Mode::Store).await?;
+                let applied = apply(
+                    &self.client,
+                    &self.discovery,
+                    object,
+                    &self.namespace,
+                    Mode::Store,
+                )
+                .await?;
                 let (api_version, kind) = (&object["apiVersion"], &object["kind"]);
-                let group = api_version.as_str().and_then(|v| v.split_once('/')).map_or("", |(g, _)| g);
+                let group = api_version
+                    .as_str()
+                    .and_then(|v| v.split_once('/'))
+                    .map_or("", |(g, _)| g);
                 let name = object["metadata"]["name"].as_str().unwrap_or("");
                 let what = match &applied.before {
                     None => "created",
-                    Some(before) if before["metadata"]["resourceVersion"]
-                        == applied.after["metadata"]["resourceVersion"] => "unchanged",
+                    Some(before)
+                        if before["metadata"]["resourceVersion"]
+                            == applied.after["metadata"]["resourceVersion"] =>
+                    {
+                        "unchanged"
+                    }
                     Some(_) => "configured",
                 };
-                println!("{} {what}", slashed(group, kind.as_str().unwrap_or(""), name));
+                println!(
+                    "{} {what}",
+                    slashed(group, kind.as_str().unwrap_or(""), name)
+                );
             }
         }
         Ok(())
@@ -213,7 +231,9 @@ impl Kubectl {
             Some(name) => format!("{}/{name}", api.resource_url()),
             None => api.resource_url().to_owned(),
         };
-        let request = http::Request::get(path).header("accept", TABLE).body(Vec::new())?;
+        let request = http::Request::get(path)
+            .header("accept", TABLE)
+            .body(Vec::new())?;
         Ok(self.client.request(request).await?)
     }
 
@@ -261,7 +281,8 @@ impl Kubectl {
         let (kind, name) = object.split_once('/').context("name it as KIND/NAME")?;
         let (api, resource) = self.api(kind, Some(&self.namespace))?;
         let patch = Patch::Merge(json!({"spec": {"replicas": replicas}}));
-        api.patch_scale(name, &PatchParams::default(), &patch).await?;
+        api.patch_scale(name, &PatchParams::default(), &patch)
+            .await?;
         println!("{} scaled", slashed(&resource.group, &resource.kind, name));
         Ok(())
     }
@@ -279,7 +300,10 @@ impl Kubectl {
             Some(name) => [name.to_owned()].into(),
             None => {
                 let list = api.list(&Default::default()).await?;
-                list.items.into_iter().filter_map(|o| o.metadata.name).collect()
+                list.items
+                    .into_iter()
+                    .filter_map(|o| o.metadata.name)
+                    .collect()
             }
         };
         let mut told = String::new();
@@ -304,12 +328,19 @@ impl Kubectl {
 
     async fn version(&self) -> Result<()> {
         let server = self.client.apiserver_version().await?;
-        println!("Client Version: footlights {} (stand-in)", env!("CARGO_PKG_VERSION"));
+        println!(
+            "Client Version: footlights {} (stand-in)",
+            env!("CARGO_PKG_VERSION")
+        );
         println!("Server Version: {}", server.git_version);
         Ok(())
     }
 
-    fn api(&self, kind: &str, namespace: Option<&str>) -> Result<(Api<DynamicObject>, ApiResource)> {
+    fn api(
+        &self,
+        kind: &str,
+        namespace: Option<&str>,
+    ) -> Result<(Api<DynamicObject>, ApiResource)> {
         let resource = self
             .resource(kind)
             .with_context(|| format!("the server doesn't have a resource type \"{kind}\""))?;
@@ -336,13 +367,28 @@ impl Kubectl {
             ("rs", "replicasets"),
             ("svc", "services"),
         ];
-        let name = name.split('.').next().unwrap_or(name).to_lowercase();
-        let name = SHORT.iter().find(|(s, _)| *s == name).map_or(name.as_str(), |(_, long)| long);
+        let mut parts = name.splitn(3, '.');
+        let name = parts.next().unwrap_or(name).to_lowercase();
+        // `httproutes.v1beta1.gateway.networking.k8s.io` names a version too.
+        let version = parts
+            .next()
+            .filter(|p| p.starts_with('v') && p[1..].starts_with(|c: char| c.is_ascii_digit()));
+        let name = SHORT
+            .iter()
+            .find(|(s, _)| *s == name)
+            .map_or(name.as_str(), |(_, long)| long);
         self.discovery
             .groups()
             .flat_map(|group| group.recommended_resources())
             .map(|(resource, _)| resource)
             .find(|r| r.plural == name || r.kind.to_lowercase() == name)
+            .map(|mut resource| {
+                if let Some(version) = version {
+                    version.clone_into(&mut resource.version);
+                    resource.api_version = format!("{}/{version}", resource.group);
+                }
+                resource
+            })
     }
 }
 
@@ -359,9 +405,14 @@ fn objects(words: &[String]) -> Result<Vec<(String, Vec<String>)>> {
         return Ok(words.iter().map(pair).collect());
     }
     if words.iter().any(|w| w.contains('/')) {
-        bail!("there is no need to specify a resource type as a separate argument when passing arguments in resource/name form");
+        bail!(
+            "there is no need to specify a resource type as a separate argument when passing arguments in resource/name form"
+        );
     }
-    Ok(first.split(',').map(|kind| (kind.to_owned(), names.to_vec())).collect())
+    Ok(first
+        .split(',')
+        .map(|kind| (kind.to_owned(), names.to_vec()))
+        .collect())
 }
 
 /// `deployment.apps/x`.
@@ -387,11 +438,18 @@ fn unfinished(deployment: &Value) -> Option<String> {
     if number(&status["observedGeneration"]) < number(&deployment["metadata"]["generation"]) {
         Some("waiting for deployment spec update to be observed".to_owned())
     } else if updated < wanted {
-        Some(format!("{updated} out of {wanted} new replicas have been updated"))
+        Some(format!(
+            "{updated} out of {wanted} new replicas have been updated"
+        ))
     } else if all > updated {
-        Some(format!("{} old replicas are pending termination", all - updated))
+        Some(format!(
+            "{} old replicas are pending termination",
+            all - updated
+        ))
     } else if available < updated {
-        Some(format!("{available} of {updated} updated replicas are available"))
+        Some(format!(
+            "{available} of {updated} updated replicas are available"
+        ))
     } else {
         None
     }
@@ -405,7 +463,10 @@ fn printed(table: &Value, wide: bool, namespaces: bool) -> String {
         .filter(|i| wide || columns[*i]["priority"].as_i64().unwrap_or(0) == 0)
         .collect();
     let mut rows: Vec<Vec<String>> = vec![
-        shown.iter().map(|i| columns[*i]["name"].as_str().unwrap_or("").to_uppercase()).collect(),
+        shown
+            .iter()
+            .map(|i| columns[*i]["name"].as_str().unwrap_or("").to_uppercase())
+            .collect(),
     ];
     for row in list(&table["rows"]) {
         rows.push(shown.iter().map(|i| cell(&row["cells"][*i])).collect());
@@ -420,12 +481,20 @@ fn printed(table: &Value, wide: bool, namespaces: bool) -> String {
         return "No resources found.\n".to_owned();
     }
     let widths: Vec<usize> = (0..rows[0].len())
-        .map(|i| rows.iter().map(|row| row[i].chars().count()).max().unwrap_or(0))
+        .map(|i| {
+            rows.iter()
+                .map(|row| row[i].chars().count())
+                .max()
+                .unwrap_or(0)
+        })
         .collect();
     let mut text = String::new();
     for row in rows {
-        let cells: Vec<String> =
-            row.iter().zip(&widths).map(|(cell, width)| format!("{cell:<width$}")).collect();
+        let cells: Vec<String> = row
+            .iter()
+            .zip(&widths)
+            .map(|(cell, width)| format!("{cell:<width$}"))
+            .collect();
         text += cells.join("   ").trim_end();
         text.push('\n');
     }
@@ -468,14 +537,20 @@ fn jsonpath(value: &Value, template: &str) -> Result<String> {
     let mut rest = template;
     while let Some(start) = rest.find('{') {
         text += &rest[..start];
-        let end = rest[start..].find('}').context("the jsonpath template has no closing brace")?;
+        let end = rest[start..]
+            .find('}')
+            .context("the jsonpath template has no closing brace")?;
         let path = rest[start + 1..start + end].trim();
         rest = &rest[start + end + 1..];
         if !path.starts_with('.') || path.contains(['?', '@']) {
             bail!("the stand-in knows jsonpath such as {{.a.b[0].c}} only, not {{{path}}}");
         }
         let mut values = vec![value];
-        for part in path.split(['.', '[']).map(|p| p.trim_end_matches(']')).filter(|p| !p.is_empty()) {
+        for part in path
+            .split(['.', '['])
+            .map(|p| p.trim_end_matches(']'))
+            .filter(|p| !p.is_empty())
+        {
             values = values
                 .into_iter()
                 .flat_map(|v| match part {
@@ -518,10 +593,20 @@ mod tests {
     #[test]
     fn objects_are_named_in_both_ways() {
         let words = |s: &str| s.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        let pair = |k: &str, n: &[&str]| (k.to_owned(), n.iter().map(|n| (*n).to_owned()).collect());
-        assert_eq!(objects(&words("deploy/a")).unwrap(), [pair("deploy", &["a"])]);
-        assert_eq!(objects(&words("pods a b")).unwrap(), [pair("pods", &["a", "b"])]);
-        assert_eq!(objects(&words("svc,deploy")).unwrap(), [pair("svc", &[]), pair("deploy", &[])]);
+        let pair =
+            |k: &str, n: &[&str]| (k.to_owned(), n.iter().map(|n| (*n).to_owned()).collect());
+        assert_eq!(
+            objects(&words("deploy/a")).unwrap(),
+            [pair("deploy", &["a"])]
+        );
+        assert_eq!(
+            objects(&words("pods a b")).unwrap(),
+            [pair("pods", &["a", "b"])]
+        );
+        assert_eq!(
+            objects(&words("svc,deploy")).unwrap(),
+            [pair("svc", &[]), pair("deploy", &[])]
+        );
         assert!(objects(&words("pods deploy/a")).is_err());
     }
 
@@ -529,7 +614,10 @@ mod tests {
     fn tables_are_printed_in_columns() {
         let table = json!({"columnDefinitions": [{"name": "Name"}, {"name": "Ready"}, {"name": "IP", "priority": 1}],
                            "rows": [{"cells": ["smiley", 1, "x"]}, {"cells": ["a", null, "y"]}]});
-        assert_eq!(printed(&table, false, false), "NAME     READY\nsmiley   1\na\n");
+        assert_eq!(
+            printed(&table, false, false),
+            "NAME     READY\nsmiley   1\na\n"
+        );
         assert!(printed(&table, true, false).contains("IP"));
     }
 }

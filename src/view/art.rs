@@ -89,11 +89,18 @@ mod tests {
     #[test]
     fn every_face_has_square_drawings_in_four_sizes() {
         for (smiley, ..) in Smiley::ALL {
-            let (_, sizes) = DRAWINGS.iter().find(|(s, _)| *s == smiley).expect("has a file");
+            let (_, sizes) = DRAWINGS
+                .iter()
+                .find(|(s, _)| *s == smiley)
+                .expect("has a file");
             let sides: Vec<usize> = sizes.iter().map(|d| d.side).collect();
             assert_eq!(sides, [8, 12, 16, 24], "{smiley:?}");
             for drawing in sizes {
-                assert_eq!(drawing.pixels.len(), drawing.side * drawing.side, "{smiley:?}");
+                assert_eq!(
+                    drawing.pixels.len(),
+                    drawing.side * drawing.side,
+                    "{smiley:?}"
+                );
                 let through = drawing.pixels.iter().filter(|p| p.is_none()).count();
                 // The answer's colour carries half of the message.
                 assert!(through * 4 >= drawing.pixels.len(), "{smiley:?} {through}");
@@ -103,7 +110,14 @@ mod tests {
 
     #[test]
     fn the_largest_drawing_that_fits_is_taken() {
-        for (side, drawing, scale) in [(8, 8, 1), (10, 8, 1), (12, 12, 1), (17, 16, 1), (32, 16, 2), (50, 24, 2)] {
+        for (side, drawing, scale) in [
+            (8, 8, 1),
+            (10, 8, 1),
+            (12, 12, 1),
+            (17, 16, 1),
+            (32, 16, 2),
+            (50, 24, 2),
+        ] {
             let (found, times) = fitting(Smiley::Grinning, side).unwrap();
             assert_eq!((found.side, times), (drawing, scale), "{side}");
         }

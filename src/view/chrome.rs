@@ -30,12 +30,18 @@ pub fn header(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let title = shorten(&state.title, left);
     let mut spans = vec![
         Span::styled(" ", theme.bar(theme.text)),
-        Span::styled(title.clone(), theme.bar(theme.heading).add_modifier(Modifier::BOLD)),
+        Span::styled(
+            title.clone(),
+            theme.bar(theme.heading).add_modifier(Modifier::BOLD),
+        ),
     ];
     if let Some(section) = state.section.as_ref().filter(|s| **s != state.title) {
         let room = left.saturating_sub(title.width() + 3);
         if room > 4 {
-            spans.push(Span::styled(format!(" · {}", shorten(section, room)), theme.bar(theme.text)));
+            spans.push(Span::styled(
+                format!(" · {}", shorten(section, room)),
+                theme.bar(theme.text),
+            ));
         }
     }
     buffer.set_line(area.x, area.y, &Line::from(spans), area.width);
@@ -58,12 +64,14 @@ pub fn footer(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         let (text, ink) = match (&state.cluster, &state.gateway) {
             (Cluster::Failed(why), _) => (format!("no cluster: {why}"), theme.bad),
             (_, Some(url)) => (format!("{url} · your own clusters are not used"), theme.dim),
-            (Cluster::Starting, None) => {
-                ("starting the embedded cluster · your own clusters are not used".to_owned(), theme.dim)
-            }
-            (Cluster::Ready, None) => {
-                ("no Gateway yet · your own clusters are not used".to_owned(), theme.dim)
-            }
+            (Cluster::Starting, None) => (
+                "starting the embedded cluster · your own clusters are not used".to_owned(),
+                theme.dim,
+            ),
+            (Cluster::Ready, None) => (
+                "no Gateway yet · your own clusters are not used".to_owned(),
+                theme.dim,
+            ),
         };
         let text = shorten(&text, usize::from(area.width).saturating_sub(2));
         buffer.set_string(area.x + 1, area.y + 1, text, theme.bar(ink));
@@ -77,11 +85,15 @@ fn keys(state: &State) -> String {
     match state.phase {
         Phase::Beginning => String::new(),
         Phase::Typing { .. } => "Space finishes typing · Enter runs it".to_owned(),
-        Phase::Waiting(Wait::BeforeCommand) => "Enter runs it · + leaves it out · ? help · q quit".to_owned(),
+        Phase::Waiting(Wait::BeforeCommand) => {
+            "Enter runs it · + leaves it out · ? help · q quit".to_owned()
+        }
         Phase::Waiting(Wait::Stop) => "Enter next · ? help · q quit".to_owned(),
         Phase::Waiting(Wait::Failure) => "Enter goes on · ? help · q quit".to_owned(),
         Phase::Waiting(Wait::End) => "the end · Enter leaves · ← looks back".to_owned(),
-        Phase::Running { focus: true, .. } => "keys go to the program · ^] takes them back".to_owned(),
+        Phase::Running { focus: true, .. } => {
+            "keys go to the program · ^] takes them back".to_owned()
+        }
         Phase::Running { since, .. } => {
             let time = minutes(state.now.saturating_sub(since));
             format!("running {time} · ^C stops · ^] types into it")
@@ -104,7 +116,10 @@ pub fn overlay(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         Overlay::Quit => ("Quit?", &["y or q  ends the show", "any other key  stays"]),
         Overlay::Notes => (
             "Speaker notes",
-            &["Notes are never shown on this screen.", "They stand in the script, after @note."],
+            &[
+                "Notes are never shown on this screen.",
+                "They stand in the script, after @note.",
+            ],
         ),
         Overlay::Help => (
             "Keys",
@@ -139,5 +154,8 @@ pub fn overlay(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         .border_style(theme.bar(theme.accent));
     let lines: Vec<Line<'_>> = text.iter().map(|l| Line::from(format!(" {l}"))).collect();
     Clear.render(place, buffer);
-    Paragraph::new(lines).block(block).style(style).render(place, buffer);
+    Paragraph::new(lines)
+        .block(block)
+        .style(style)
+        .render(place, buffer);
 }

@@ -63,7 +63,10 @@ impl Highlighter {
                     Ok(pieces) => pieces
                         .into_iter()
                         .map(|(style, piece)| {
-                            Span::styled(piece.trim_end_matches(['\n', '\r']).to_owned(), convert(style))
+                            Span::styled(
+                                piece.trim_end_matches(['\n', '\r']).to_owned(),
+                                convert(style),
+                            )
                         })
                         .filter(|span| !span.content.is_empty())
                         .collect(),
@@ -105,7 +108,12 @@ mod tests {
         }
         let colours = |language: &str| {
             let lines = highlighter.lines(language, "kind: x # y\n");
-            lines[0].spans.iter().map(|s| s.style.fg).collect::<std::collections::HashSet<_>>().len()
+            lines[0]
+                .spans
+                .iter()
+                .map(|s| s.style.fg)
+                .collect::<std::collections::HashSet<_>>()
+                .len()
         };
         assert!(colours("yaml") > 1);
     }

@@ -53,7 +53,12 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let spare = area.height.saturating_sub(cell.rows * SIDE as u16 + SHARES);
     let used = Rect {
         x: area.x + area.width.saturating_sub(width(cell)) / 2,
-        y: area.y + if state.zoomed { spare / 2 } else { spare.min(1) },
+        y: area.y
+            + if state.zoomed {
+                spare / 2
+            } else {
+                spare.min(1)
+            },
         width: width(cell),
         height: cell.rows * SIDE as u16,
     };
@@ -109,7 +114,9 @@ fn draw_cell(look: &Look, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     if let Some(count) = look.counter {
         let text = count.min(999).to_string();
         let x = area.right().saturating_sub(text.len() as u16);
-        let style = Style::new().fg(color(Rgb(0, 0, 0))).bg(color(Rgb(255, 255, 255)));
+        let style = Style::new()
+            .fg(color(Rgb(0, 0, 0)))
+            .bg(color(Rgb(255, 255, 255)));
         buffer.set_string(x, area.bottom() - 1, text, style);
     }
 }
@@ -148,13 +155,20 @@ fn draw_art(
             return color(theme.background);
         }
         let inside = (left..left + size).contains(&x) && (top..top + size).contains(&y);
-        let ink = inside.then(|| drawing.pixel((x - left) / scale, (y - top) / scale)).flatten();
-        color(ink.unwrap_or(look.background).over(theme.background, look.opacity))
+        let ink = inside
+            .then(|| drawing.pixel((x - left) / scale, (y - top) / scale))
+            .flatten();
+        color(
+            ink.unwrap_or(look.background)
+                .over(theme.background, look.opacity),
+        )
     };
     for y in 0..area.height {
         for x in 0..area.width {
             let (column, row) = (usize::from(x), usize::from(y) * 2);
-            let style = Style::new().fg(pixel(column, row)).bg(pixel(column, row + 1));
+            let style = Style::new()
+                .fg(pixel(column, row))
+                .bg(pixel(column, row + 1));
             buffer.set_string(area.x + x, area.y + y, "▀", style);
         }
     }
@@ -163,8 +177,15 @@ fn draw_art(
 fn draw_small(glyph: &Glyph, paper: Rgb, area: Rect, buffer: &mut Buffer) {
     let Rgb(r, g, b) = paper;
     let bright = u32::from(r) * 3 + u32::from(g) * 6 + u32::from(b) > 1280;
-    let ink = if bright { Rgb(0, 0, 0) } else { Rgb(255, 255, 255) };
-    let style = Style::new().fg(color(ink)).bg(color(paper)).add_modifier(Modifier::BOLD);
+    let ink = if bright {
+        Rgb(0, 0, 0)
+    } else {
+        Rgb(255, 255, 255)
+    };
+    let style = Style::new()
+        .fg(color(ink))
+        .bg(color(paper))
+        .add_modifier(Modifier::BOLD);
     let text = match glyph {
         Glyph::Face(smiley) if area.width >= 2 => smiley.emoji().to_string(),
         Glyph::Face(smiley) => smiley.letter().to_string(),
@@ -199,9 +220,16 @@ fn numbers(shares: &Shares, state: &State, theme: &Theme) -> Line<'static> {
         return Line::styled(text, theme.ink(theme.dim));
     }
     let errors = format!("{:.0} % errors", shares.errors * 100.0);
-    let ink = if shares.errors > 0.0 { theme.bad } else { theme.dim };
+    let ink = if shares.errors > 0.0 {
+        theme.bad
+    } else {
+        theme.dim
+    };
     Line::from(vec![
-        Span::styled(format!("{:.1} answers/s · ", shares.rate), theme.ink(theme.dim)),
+        Span::styled(
+            format!("{:.1} answers/s · ", shares.rate),
+            theme.ink(theme.dim),
+        ),
         Span::styled(errors, theme.ink(ink)),
     ])
 }
@@ -230,7 +258,13 @@ mod tests {
 
     #[test]
     fn cells_grow_with_their_space_and_stay_square() {
-        for (space, rows) in [((35, 21), 4), ((44, 27), 5), ((90, 57), 10), ((20, 10), 1), ((0, 0), 1)] {
+        for (space, rows) in [
+            ((35, 21), 4),
+            ((44, 27), 5),
+            ((90, 57), 10),
+            ((20, 10), 1),
+            ((0, 0), 1),
+        ] {
             let cell = cell_size(space.0, space.1);
             assert_eq!((cell.rows, cell.columns), (rows, rows * 2), "{space:?}");
         }

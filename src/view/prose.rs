@@ -64,7 +64,8 @@ impl Writer<'_> {
             Event::Rule => {
                 self.flush();
                 let rule = "─".repeat(self.width.min(40));
-                self.lines.push(Line::styled(rule, self.theme.ink(self.theme.dim)));
+                self.lines
+                    .push(Line::styled(rule, self.theme.ink(self.theme.dim)));
                 self.gap();
             }
             Event::Html(text) | Event::InlineHtml(text) => {
@@ -94,7 +95,11 @@ impl Writer<'_> {
             Tag::Strong => self.add(Modifier::BOLD),
             Tag::Strikethrough => self.add(Modifier::CROSSED_OUT),
             Tag::Link { dest_url, .. } => {
-                self.styles.push(self.theme.ink(self.theme.accent).add_modifier(Modifier::UNDERLINED));
+                self.styles.push(
+                    self.theme
+                        .ink(self.theme.accent)
+                        .add_modifier(Modifier::UNDERLINED),
+                );
                 self.link = Some(dest_url.to_string());
             }
             Tag::CodeBlock(kind) => {
@@ -238,18 +243,27 @@ mod tests {
     fn rows(text: &str, width: usize) -> Vec<String> {
         let theme = Theme::named("dark").unwrap();
         let code = Highlighter::new(theme.syntax);
-        render(text, width, &theme, &code).iter().map(ToString::to_string).collect()
+        render(text, width, &theme, &code)
+            .iter()
+            .map(ToString::to_string)
+            .collect()
     }
 
     #[test]
     fn markdown_is_rendered_and_no_character_is_lost() {
-        assert_eq!(rows("# A_B\n\n_x_ and snake_case\n", 40), ["A_B", "", "x and snake_case"]);
+        assert_eq!(
+            rows("# A_B\n\n_x_ and snake_case\n", 40),
+            ["A_B", "", "x and snake_case"]
+        );
         assert_eq!(rows("- one\n- two\n  more\n", 40), ["• one", "• two more"]);
         assert_eq!(rows("1. a\n2. b\n", 40), ["1. a", "2. b"]);
         assert_eq!(rows("> quoted\n", 40), ["▌ quoted"]);
         assert_eq!(rows("```yaml\na: 1\n```\n", 40), ["│ a: 1"]);
         assert_eq!(rows("[text](http://x)\n", 40), ["text (http://x)"]);
-        assert_eq!(rows("| a | b |\n|---|---|\n| 1 | 2 |\n", 40), ["a │ b", "1 │ 2"]);
+        assert_eq!(
+            rows("| a | b |\n|---|---|\n| 1 | 2 |\n", 40),
+            ["a │ b", "1 │ 2"]
+        );
         assert_eq!(rows("a <!-- hidden --> b\n", 40), ["a  b"]);
     }
 }

@@ -109,7 +109,10 @@ impl Stage<'_> {
         let theme = self.theme;
         let text = command.text.trim_end();
         let mut rest = command.typed.unwrap_or(usize::MAX);
-        let mut spans = vec![("$ ".to_owned(), theme.ink(theme.prompt).add_modifier(Modifier::BOLD))];
+        let mut spans = vec![(
+            "$ ".to_owned(),
+            theme.ink(theme.prompt).add_modifier(Modifier::BOLD),
+        )];
         // The whole command is highlighted and then cut, so that its colours do not jump while it
         // is typed.
         let highlighted = self.code.lines("bash", text);
@@ -178,7 +181,12 @@ impl Stage<'_> {
             let paper = color(crate::audience::Rgb::over(ink, theme.background, 0.18));
             let mut spans = vec![margin.clone(), Span::styled(mark, theme.ink(ink).bg(paper))];
             for line in self.code.lines("yaml", text).iter() {
-                spans.extend(line.spans.iter().cloned().map(|s| s.patch_style(Style::new().bg(paper))));
+                spans.extend(
+                    line.spans
+                        .iter()
+                        .cloned()
+                        .map(|s| s.patch_style(Style::new().bg(paper))),
+                );
             }
             Line::from(spans)
         };
@@ -193,7 +201,10 @@ impl Stage<'_> {
                 Line::from(spans)
             }
             DiffLine::Skipped(count) => {
-                let text = format!("  ⋯ {count} more line{}", if *count == 1 { "" } else { "s" });
+                let text = format!(
+                    "  ⋯ {count} more line{}",
+                    if *count == 1 { "" } else { "s" }
+                );
                 Line::from(vec![margin, Span::styled(text, theme.ink(theme.dim))])
             }
         }
@@ -203,13 +214,23 @@ impl Stage<'_> {
         let theme = self.theme;
         match &change.fields[..] {
             [] => vec![Line::styled(
-                shorten(&format!("→ {} {}", change.object(), change.verb.word()), self.width),
+                shorten(
+                    &format!("→ {} {}", change.object(), change.verb.word()),
+                    self.width,
+                ),
                 theme.ink(theme.accent),
             )],
             fields => fields
                 .iter()
                 .take(3)
-                .flat_map(|f| self.field("→ ", &format!("{} {}", change.name, f.path), &f.before, &f.after))
+                .flat_map(|f| {
+                    self.field(
+                        "→ ",
+                        &format!("{} {}", change.name, f.path),
+                        &f.before,
+                        &f.after,
+                    )
+                })
                 .collect(),
         }
     }
@@ -226,7 +247,11 @@ impl Stage<'_> {
         let text = match (&check.seen, check.observed.as_str()) {
             (Some(seen), _) => {
                 let (low, high) = seen.interval();
-                format!("{mark} {:.0} % seen ({low:.0}–{high:.0} %, n={})", seen.percent(), seen.n)
+                format!(
+                    "{mark} {:.0} % seen ({low:.0}–{high:.0} %, n={})",
+                    seen.percent(),
+                    seen.n
+                )
             }
             (None, "") => format!("{mark} watching the traffic"),
             (None, observed) => format!("{mark} {observed}"),
@@ -244,7 +269,9 @@ fn worth_showing(lines: &[DiffLine], most: usize) -> Vec<DiffLine> {
     if lines.len() <= most {
         return lines.to_vec();
     }
-    let rules = lines.iter().position(|l| matches!(l, DiffLine::New(t) if t.trim() == "rules:"));
+    let rules = lines
+        .iter()
+        .position(|l| matches!(l, DiffLine::New(t) if t.trim() == "rules:"));
     let only_new = lines.iter().all(|l| matches!(l, DiffLine::New(_)));
     let start = match rules {
         Some(start) if only_new => start,

@@ -73,21 +73,32 @@ fn template_hash(template: &Value) -> String {
 fn roll(state: &mut State, key: &Key, deployment: &Value, now: &str) {
     let hash = template_hash(&deployment["spec"]["template"]);
     let wanted = deployment["spec"]["replicas"].as_i64().unwrap_or(1);
-    let current = Key::new(REPLICA_SETS, &key.namespace, &format!("{}-{hash}", key.name));
+    let current = Key::new(
+        REPLICA_SETS,
+        &key.namespace,
+        &format!("{}-{hash}", key.name),
+    );
     if state.store.get(&current).is_none() {
         let replica_set = new_replica_set(deployment, &current, &hash);
         state.store.put(current.clone(), replica_set, now);
     }
-    state.store.update(&current, now, |o| o["spec"]["replicas"] = json!(wanted));
+    state
+        .store
+        .update(&current, now, |o| o["spec"]["replicas"] = json!(wanted));
     let ready = state.store.get(&current).map_or(0, |o| {
-        owned(state, "pods", o).iter().filter(|(_, p)| is_ready(p)).count() as i64
+        owned(state, "pods", o)
+            .iter()
+            .filter(|(_, p)| is_ready(p))
+            .count() as i64
     });
     if ready < wanted {
         return;
     }
     for (old, _) in owned(state, REPLICA_SETS, deployment) {
         if old != current {
-            state.store.update(&old, now, |o| o["spec"]["replicas"] = json!(0));
+            state
+                .store
+                .update(&old, now, |o| o["spec"]["replicas"] = json!(0));
         }
     }
 }
@@ -129,7 +140,9 @@ fn match_pods(state: &mut State, key: &Key, replica_set: &Value, now: &str) {
             "spec": spec,
             "status": {"phase": "Pending", "qosClass": "Burstable"},
         });
-        state.store.put(Key::new("pods", &key.namespace, &name), pod, now);
+        state
+            .store
+            .put(Key::new("pods", &key.namespace, &name), pod, now);
     }
 }
 
@@ -138,7 +151,9 @@ fn deployment_status(state: &State, deployment: &Value, now: &str) -> Value {
     let wanted = deployment["spec"]["replicas"].as_i64().unwrap_or(1);
     let sets = owned(state, REPLICA_SETS, deployment);
     let count = |field: &str| -> i64 {
-        sets.iter().map(|(_, o)| o["status"][field].as_i64().unwrap_or(0)).sum()
+        sets.iter()
+            .map(|(_, o)| o["status"][field].as_i64().unwrap_or(0))
+            .sum()
     };
     let updated = sets
         .iter()
@@ -149,15 +164,33 @@ fn deployment_status(state: &State, deployment: &Value, now: &str) -> Value {
     let available = ready >= wanted;
     let mut conditions = json!([
         if available {
-            condition("Available", true, "MinimumReplicasAvailable",
-                      "Deployment has minimum availability.", generation)
+            condition(
+                "Available",
+                true,
+                "MinimumReplicasAvailable",
+                "Deployment has minimum availability.",
+                generation,
+            )
         } else {
-            condition("Available", false, "MinimumReplicasUnavailable",
-                      "Deployment does not have minimum availability.", generation)
+            condition(
+                "Available",
+                false,
+                "MinimumReplicasUnavailable",
+                "Deployment does not have minimum availability.",
+                generation,
+            )
         },
-        condition("Progressing", true,
-                  if available { "NewReplicaSetAvailable" } else { "ReplicaSetUpdated" },
-                  "ReplicaSet is progressing.", generation),
+        condition(
+            "Progressing",
+            true,
+            if available {
+                "NewReplicaSetAvailable"
+            } else {
+                "ReplicaSetUpdated"
+            },
+            "ReplicaSet is progressing.",
+            generation
+        ),
     ]);
     for c in conditions.as_array_mut().into_iter().flatten() {
         if let Some(fields) = c.as_object_mut() {

@@ -24,7 +24,9 @@ pub fn reconcile(state: &mut State, facts: &Facts, now: &str) {
             generation
         )]);
         keep_transition_times(&class["status"]["conditions"], &mut conditions, now);
-        state.store.update(&key, now, |o| o["status"]["conditions"] = conditions);
+        state
+            .store
+            .update(&key, now, |o| o["status"]["conditions"] = conditions);
     }
     for (key, gateway) in all(state, GATEWAYS) {
         if attach::is_ours(&state.store, &gateway) {
@@ -46,7 +48,10 @@ fn status(state: &State, facts: &Facts, key: &Key, gateway: &Value, now: &str) -
     let me = ObjectRef::new(&key.namespace, &key.name);
     let generation = &gateway["metadata"]["generation"];
     let old = &gateway["status"];
-    let listeners = gateway["spec"]["listeners"].as_array().into_iter().flatten();
+    let listeners = gateway["spec"]["listeners"]
+        .as_array()
+        .into_iter()
+        .flatten();
     let mut address = None;
     let mut all_bound = true;
     let statuses: Vec<Value> = listeners
@@ -59,11 +64,29 @@ fn status(state: &State, facts: &Facts, key: &Key, gateway: &Value, now: &str) -
         })
         .collect();
     let programmed = match (all_bound, address) {
-        (true, Some(_)) => condition("Programmed", true, "Programmed", "Listeners are bound", generation),
-        _ => condition("Programmed", false, "AddressNotAssigned", "Listeners are not bound yet", generation),
+        (true, Some(_)) => condition(
+            "Programmed",
+            true,
+            "Programmed",
+            "Listeners are bound",
+            generation,
+        ),
+        _ => condition(
+            "Programmed",
+            false,
+            "AddressNotAssigned",
+            "Listeners are not bound yet",
+            generation,
+        ),
     };
     let mut conditions = json!([
-        condition("Accepted", true, "Accepted", "Resource accepted", generation),
+        condition(
+            "Accepted",
+            true,
+            "Accepted",
+            "Resource accepted",
+            generation
+        ),
         programmed
     ]);
     keep_transition_times(&old["conditions"], &mut conditions, now);
@@ -97,11 +120,38 @@ fn listener_status(
         })
         .count();
     let mut conditions = json!([
-        condition("Accepted", true, "Accepted", "Listener accepted", generation),
-        condition("Conflicted", false, "NoConflicts", "No errors found", generation),
-        condition("Programmed", bound, if bound { "Programmed" } else { "Pending" },
-                  if bound { "No errors found" } else { "The port is not bound yet" }, generation),
-        condition("ResolvedRefs", true, "ResolvedRefs", "No errors found", generation),
+        condition(
+            "Accepted",
+            true,
+            "Accepted",
+            "Listener accepted",
+            generation
+        ),
+        condition(
+            "Conflicted",
+            false,
+            "NoConflicts",
+            "No errors found",
+            generation
+        ),
+        condition(
+            "Programmed",
+            bound,
+            if bound { "Programmed" } else { "Pending" },
+            if bound {
+                "No errors found"
+            } else {
+                "The port is not bound yet"
+            },
+            generation
+        ),
+        condition(
+            "ResolvedRefs",
+            true,
+            "ResolvedRefs",
+            "No errors found",
+            generation
+        ),
     ]);
     let before = old["listeners"]
         .as_array()

@@ -37,12 +37,14 @@ pub fn collect_garbage(state: &mut State) {
         .filter_map(|(_, o)| o["metadata"]["uid"].as_str())
         .collect();
     let orphaned = |object: &serde_json::Value| {
-        object["metadata"]["ownerReferences"].as_array().is_some_and(|owners| {
-            !owners.is_empty()
-                && owners
-                    .iter()
-                    .all(|o| o["uid"].as_str().is_none_or(|uid| !uids.contains(uid)))
-        })
+        object["metadata"]["ownerReferences"]
+            .as_array()
+            .is_some_and(|owners| {
+                !owners.is_empty()
+                    && owners
+                        .iter()
+                        .all(|o| o["uid"].as_str().is_none_or(|uid| !uids.contains(uid)))
+            })
     };
     let gone: Vec<Key> = state
         .store

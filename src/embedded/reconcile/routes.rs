@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{condition, keep_transition_times};
 use crate::embedded::rest::State;
 use crate::embedded::routing::attach::{self, Attachment, HTTP_ROUTES};
-use crate::embedded::routing::table::{ObjectRef, RouteTable};
 use crate::embedded::routing::compile;
+use crate::embedded::routing::table::{ObjectRef, RouteTable};
 use crate::embedded::store::Key;
 
 /// The controller name that the embedded cluster writes into routes and GatewayClasses.
@@ -27,7 +27,9 @@ pub fn reconcile(state: &mut State, now: &str) {
             .flatten()
             .filter_map(|parent| parent_status(state, &table, &route, parent, now))
             .collect();
-        state.store.update(&key, now, |o| o["status"] = json!({"parents": parents}));
+        state
+            .store
+            .update(&key, now, |o| o["status"] = json!({"parents": parents}));
     }
 }
 
@@ -44,12 +46,22 @@ fn parent_status(
         Attachment::Refused(reason, message) => {
             condition("Accepted", false, reason, &message, generation)
         }
-        Attachment::Gateway(..) | Attachment::Service(..) => {
-            condition("Accepted", true, "Accepted", "Route is accepted", generation)
-        }
+        Attachment::Gateway(..) | Attachment::Service(..) => condition(
+            "Accepted",
+            true,
+            "Accepted",
+            "Route is accepted",
+            generation,
+        ),
     };
     let resolved = match unresolved(table, route) {
-        None => condition("ResolvedRefs", true, "ResolvedRefs", "All references resolved", generation),
+        None => condition(
+            "ResolvedRefs",
+            true,
+            "ResolvedRefs",
+            "All references resolved",
+            generation,
+        ),
         Some((reason, message)) => condition("ResolvedRefs", false, reason, &message, generation),
     };
     let mut conditions = json!([accepted, resolved]);
@@ -70,7 +82,10 @@ fn unresolved(table: &RouteTable, route: &Value) -> Option<(&'static str, String
     for backend in rules.flat_map(|r| r["backendRefs"].as_array().into_iter().flatten()) {
         if backend["group"] != "" || backend["kind"] != "Service" {
             let kind = backend["kind"].as_str().unwrap_or("");
-            return Some(("InvalidKind", format!("backend kind {kind} is not supported")));
+            return Some((
+                "InvalidKind",
+                format!("backend kind {kind} is not supported"),
+            ));
         }
         if compile::backend(table, namespace, backend).is_none() {
             let name = backend["name"].as_str().unwrap_or("");

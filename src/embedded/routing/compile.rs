@@ -69,7 +69,8 @@ fn services(store: &Store) -> BTreeMap<ObjectRef, Service> {
     let mut services = BTreeMap::new();
     for (key, object) in store.list("services", None) {
         let mut service = Service::default();
-        let pods: Vec<&Value> = pods_of(store, &key.namespace, &object["spec"]["selector"]).collect();
+        let pods: Vec<&Value> =
+            pods_of(store, &key.namespace, &object["spec"]["selector"]).collect();
         for entry in array(&object["spec"]["ports"]) {
             let Some(number) = port(&entry["port"]) else {
                 continue;
@@ -109,7 +110,8 @@ fn pods_of<'a>(
 /// True if a pod is ready and not on its way out.
 pub fn is_ready(pod: &Value) -> bool {
     pod["metadata"]["deletionTimestamp"].is_null()
-        && array(&pod["status"]["conditions"]).any(|c| c["type"] == "Ready" && c["status"] == "True")
+        && array(&pod["status"]["conditions"])
+            .any(|c| c["type"] == "Ready" && c["status"] == "True")
 }
 
 /// Where a pod listens for a Service's `targetPort`, a number or the name of a container port.
@@ -214,8 +216,12 @@ fn matched(object: &Value) -> Match {
 
 fn action(table: &RouteTable, namespace: &str, rule: &Value) -> Action {
     let mut action = Action {
-        request_timeout: rule["timeouts"]["request"].as_str().and_then(duration::parse),
-        backend_timeout: rule["timeouts"]["backendRequest"].as_str().and_then(duration::parse),
+        request_timeout: rule["timeouts"]["request"]
+            .as_str()
+            .and_then(duration::parse),
+        backend_timeout: rule["timeouts"]["backendRequest"]
+            .as_str()
+            .and_then(duration::parse),
         ..Action::default()
     };
     let prefix = text(&rule["matches"][0]["path"]["value"]);
@@ -281,7 +287,9 @@ fn header_edits(modifier: &Value) -> HeaderEdits {
 
 fn path_modifier(path: &Value, prefix: &str) -> Option<PathModifier> {
     match path["type"].as_str()? {
-        "ReplaceFullPath" => Some(PathModifier::ReplaceFullPath(text(&path["replaceFullPath"]))),
+        "ReplaceFullPath" => Some(PathModifier::ReplaceFullPath(text(
+            &path["replaceFullPath"],
+        ))),
         "ReplacePrefixMatch" => Some(PathModifier::ReplacePrefixMatch {
             prefix: prefix.to_owned(),
             replacement: text(&path["replacePrefixMatch"]),

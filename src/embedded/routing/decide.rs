@@ -81,10 +81,16 @@ impl RouteTable {
         dice: &mut fastrand::Rng,
     ) -> Decision {
         let Some(entry) = self.services.get(service) else {
-            return Decision::Answer(502, format!("no Service {}/{}", service.namespace, service.name));
+            return Decision::Answer(
+                502,
+                format!("no Service {}/{}", service.namespace, service.name),
+            );
         };
         let consumer = (Some(client_namespace.to_owned()), port);
-        let rules = entry.rules.get(&consumer).or_else(|| entry.rules.get(&(None, port)));
+        let rules = entry
+            .rules
+            .get(&consumer)
+            .or_else(|| entry.rules.get(&(None, port)));
         match rules {
             Some(rules) => self.by_rules(rules, head, port, dice, Some(service)),
             None => {
@@ -98,7 +104,11 @@ impl RouteTable {
         self.listeners
             .iter()
             .filter(|l| l.gateway == *gateway && l.port == port)
-            .filter(|l| l.hostname.as_ref().is_none_or(|h| hostname::covers(h, host)))
+            .filter(|l| {
+                l.hostname
+                    .as_ref()
+                    .is_none_or(|h| hostname::covers(h, host))
+            })
             .max_by_key(|l| l.hostname.as_ref().map(|h| hostname::specificity(h)))
     }
 
@@ -116,7 +126,10 @@ impl RouteTable {
         };
         let action = &rule.action;
         if action.unsupported_filter {
-            return Decision::Answer(500, "the route has a filter that is not supported".to_owned());
+            return Decision::Answer(
+                500,
+                "the route has a filter that is not supported".to_owned(),
+            );
         }
         if let Some(redirect) = &action.redirect {
             return Decision::Redirect(redirect.status, location(redirect, head, port));
@@ -146,10 +159,15 @@ impl RouteTable {
         dice: &mut fastrand::Rng,
     ) -> Decision {
         let entry = self.services.get(service);
-        let endpoints = entry.and_then(|e| e.endpoints.get(&port)).map_or(&[][..], Vec::as_slice);
+        let endpoints = entry
+            .and_then(|e| e.endpoints.get(&port))
+            .map_or(&[][..], Vec::as_slice);
         if endpoints.is_empty() {
             let name = format!("{}/{}", service.namespace, service.name);
-            return Decision::Answer(503, format!("no healthy upstream: {name} has no ready pods"));
+            return Decision::Answer(
+                503,
+                format!("no healthy upstream: {name} has no ready pods"),
+            );
         }
         let path = match &action.rewrite_path {
             Some(modifier) => modifier.apply(head.path),
@@ -167,7 +185,11 @@ impl RouteTable {
             host: action.rewrite_host.clone(),
             request_headers: action.request_headers.clone(),
             response_headers: action.response_headers.clone(),
-            timeout: timeouts.into_iter().flatten().filter(|t| !t.is_zero()).min(),
+            timeout: timeouts
+                .into_iter()
+                .flatten()
+                .filter(|t| !t.is_zero())
+                .min(),
             http2: entry.is_some_and(|e| e.http2_ports.contains(&port)),
         }))
     }
@@ -180,7 +202,10 @@ fn best<'a>(rules: &'a [Rule], head: &RequestHead, ignore_hostnames: bool) -> Op
         let specificity = if rule.hostnames.is_empty() || ignore_hostnames {
             (false, 0)
         } else {
-            let fitting = rule.hostnames.iter().filter(|h| hostname::covers(h, head.host));
+            let fitting = rule
+                .hostnames
+                .iter()
+                .filter(|h| hostname::covers(h, head.host));
             match fitting.map(|h| hostname::specificity(h)).max() {
                 Some(specificity) => specificity,
                 None => continue,

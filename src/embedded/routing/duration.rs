@@ -50,7 +50,11 @@ mod tests {
             ("1s1s1s1s1s", None),
             ("1d", None),
         ] {
-            assert_eq!(parse(text).map(|d| d.as_millis() as u64), milliseconds, "{text}");
+            assert_eq!(
+                parse(text).map(|d| d.as_millis() as u64),
+                milliseconds,
+                "{text}"
+            );
         }
     }
 }

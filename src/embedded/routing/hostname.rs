@@ -5,9 +5,9 @@ pub fn covers(pattern: &str, host: &str) -> bool {
     match pattern.strip_prefix('*') {
         Some(suffix) => {
             host.len() > suffix.len()
-                && host.get(host.len() - suffix.len()..).is_some_and(|end| {
-                    end.eq_ignore_ascii_case(suffix)
-                })
+                && host
+                    .get(host.len() - suffix.len()..)
+                    .is_some_and(|end| end.eq_ignore_ascii_case(suffix))
         }
         None => pattern.eq_ignore_ascii_case(host),
     }

@@ -54,11 +54,14 @@ impl Match {
         };
         path && self.method.as_ref().is_none_or(|m| head.method == m)
             && self.headers.iter().all(|(name, value)| {
-                head.headers.get(name).is_some_and(|v| v.as_bytes() == value.as_bytes())
+                head.headers
+                    .get(name)
+                    .is_some_and(|v| v.as_bytes() == value.as_bytes())
             })
-            && self.query.iter().all(|(name, value)| {
-                query_value(head.query, name).is_some_and(|v| v == *value)
-            })
+            && self
+                .query
+                .iter()
+                .all(|(name, value)| query_value(head.query, name).is_some_and(|v| v == *value))
     }
 
     /// Where this match stands among others; sort by `Reverse(rank)`.

@@ -64,8 +64,15 @@ mod tests {
                 prefix: prefix.into(),
                 replacement: replacement.into(),
             };
-            assert_eq!(modifier.apply(path), result, "{path} {prefix} {replacement}");
+            assert_eq!(
+                modifier.apply(path),
+                result,
+                "{path} {prefix} {replacement}"
+            );
         }
-        assert_eq!(PathModifier::ReplaceFullPath("/".into()).apply("/gui/x"), "/");
+        assert_eq!(
+            PathModifier::ReplaceFullPath("/".into()).apply("/gui/x"),
+            "/"
+        );
     }
 }

@@ -45,7 +45,11 @@ struct Color {
 pub fn router(container: &Container) -> Router {
     let color = names::color(container.var("COLOR"));
     let dice = Dice::new("Color", container);
-    super::log(container, "Color", &format!("color {color}, {}", dice.describe()));
+    super::log(
+        container,
+        "Color",
+        &format!("color {color}, {}", dice.describe()),
+    );
     let color = Arc::new(Color { dice, color });
     Router::new().fallback(move |request| answer(color.clone(), request))
 }

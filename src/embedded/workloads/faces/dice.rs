@@ -45,7 +45,10 @@ impl Dice {
             let value = container.var(name).and_then(|v| v.parse::<i64>().ok());
             value.unwrap_or(0).clamp(0, 100) as u8
         };
-        let rate = container.var("MAX_RATE").and_then(|v| v.parse().ok()).unwrap_or(0.0);
+        let rate = container
+            .var("MAX_RATE")
+            .and_then(|v| v.parse().ok())
+            .unwrap_or(0.0);
         Dice {
             role,
             delays: delays(container.var("DELAY_BUCKETS").unwrap_or("")),
@@ -64,7 +67,11 @@ impl Dice {
 
     /// For the log.
     pub fn describe(&self) -> String {
-        let delays: Vec<String> = self.delays.iter().map(|d| d.as_millis().to_string()).collect();
+        let delays: Vec<String> = self
+            .delays
+            .iter()
+            .map(|d| d.as_millis().to_string())
+            .collect();
         format!(
             "delays [{}], error {} %, latch {} %, max rate {:.6}",
             delays.join(" "),
@@ -93,13 +100,19 @@ impl Dice {
 
     fn fate(&self, now: Instant) -> Fate {
         let mut memory = self.memory();
-        if memory.last_end.is_some_and(|end| now.duration_since(end) > UNLATCH) {
+        if memory
+            .last_end
+            .is_some_and(|end| now.duration_since(end) > UNLATCH)
+        {
             memory.latched = false;
         }
         let rate = memory.count(now);
         if self.max_rate > 0.0 && rate >= self.max_rate {
             let role = self.role;
-            let text = format!("{role} is rate limited: {rate:.1} RPS, at most {:.1} RPS", self.max_rate);
+            let text = format!(
+                "{role} is rate limited: {rate:.1} RPS, at most {:.1} RPS",
+                self.max_rate
+            );
             return Fate::Bad(429, text);
         }
         if memory.latched {
@@ -112,7 +125,10 @@ impl Dice {
             memory.latched = true;
             return Fate::Bad(599, format!("{} latches into failure", self.role));
         }
-        Fate::Bad(500, format!("{} fails {} % of requests", self.role, self.error_percent))
+        Fate::Bad(
+            500,
+            format!("{} fails {} % of requests", self.role, self.error_percent),
+        )
     }
 }
 
@@ -219,7 +235,12 @@ mod tests {
     fn fractions_are_off_by_one() {
         let fifty = dice(50, 0, 0.0);
         let now = Instant::now();
-        let bad = (0..20_000).filter(|_| fifty.fate(now) != Fate::Good).count();
-        assert!((9_700..10_700).contains(&bad), "{bad} of 20000, 51 % expected");
+        let bad = (0..20_000)
+            .filter(|_| fifty.fate(now) != Fate::Good)
+            .count();
+        assert!(
+            (9_700..10_700).contains(&bad),
+            "{bad} of 20000, 51 % expected"
+        );
     }
 }

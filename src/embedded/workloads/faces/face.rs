@@ -32,7 +32,10 @@ struct Face {
 
 /// The role's service.
 pub fn router(container: &Container) -> Router {
-    let smiley_service = container.var("SMILEY_SERVICE").unwrap_or("smiley").to_owned();
+    let smiley_service = container
+        .var("SMILEY_SERVICE")
+        .unwrap_or("smiley")
+        .to_owned();
     let color_service = container.var("COLOR_SERVICE").unwrap_or("color").to_owned();
     let color_service = if color_service.contains(':') {
         color_service
@@ -41,7 +44,11 @@ pub fn router(container: &Container) -> Router {
     };
     let dice = Dice::new("Face", container);
     super::log(container, "Face", &dice.describe());
-    super::log(container, "Face", &format!("using http://{smiley_service} and grpc://{color_service}"));
+    super::log(
+        container,
+        "Face",
+        &format!("using http://{smiley_service} and grpc://{color_service}"),
+    );
     let face = Arc::new(Face {
         identity: Identity::new(container),
         dice,
@@ -87,13 +94,19 @@ impl Face {
                 Err(error) => return (CURSING.to_owned(), Some(format!("smiley: {error}"))),
             };
             let response = self.mesh.send(request).await;
-            let location = response.headers().get("location").and_then(|l| l.to_str().ok());
+            let location = response
+                .headers()
+                .get("location")
+                .and_then(|l| l.to_str().ok());
             match (response.status().is_redirection(), location) {
                 (true, Some(location)) => path = location.to_owned(),
                 _ => return judge(response, &self.smiley_service).await,
             }
         }
-        (CURSING.to_owned(), Some("smiley: stopped after 10 redirects".to_owned()))
+        (
+            CURSING.to_owned(),
+            Some("smiley: stopped after 10 redirects".to_owned()),
+        )
     }
 
     /// The colour, and what went wrong with it.
@@ -111,7 +124,10 @@ impl Face {
             request.metadata_mut().insert("x-faces-user", user);
         }
         let Ok(origin) = format!("http://{}", self.color_service).parse() else {
-            return (GREY.to_owned(), Some(format!("color: bad address {}", self.color_service)));
+            return (
+                GREY.to_owned(),
+                Some(format!("color: bad address {}", self.color_service)),
+            );
         };
         let mut client = tonic::client::Grpc::with_origin(self.mesh.clone(), origin);
         let codec = tonic_prost::ProstCodec::<ColorRequest, ColorResponse>::default();
@@ -119,7 +135,12 @@ impl Face {
         match client.unary(request, path, codec).await {
             Ok(response) => (response.into_inner().color, None),
             Err(status) => {
-                let why = format!("color: {}: {:?} {}", self.color_service, status.code(), status.message());
+                let why = format!(
+                    "color: {}: {:?} {}",
+                    self.color_service,
+                    status.code(),
+                    status.message()
+                );
                 (GREY.to_owned(), Some(why))
             }
         }
@@ -134,13 +155,25 @@ async fn judge(
     let status = response.status().as_u16();
     let body = match response.into_body().collect().await {
         Ok(body) => body.to_bytes(),
-        Err(error) => return (CURSING.to_owned(), Some(format!("smiley: {service}: {error}"))),
+        Err(error) => {
+            return (
+                CURSING.to_owned(),
+                Some(format!("smiley: {service}: {error}")),
+            );
+        }
     };
     let text = String::from_utf8_lossy(&body);
     if status != 200 {
         let glyph = if status == 504 { SLEEPING } else { CURSING };
-        let detail = if text.is_empty() { String::new() } else { format!(" ({text})") };
-        return (glyph.to_owned(), Some(format!("smiley: {service}: {status}{detail}")));
+        let detail = if text.is_empty() {
+            String::new()
+        } else {
+            format!(" ({text})")
+        };
+        return (
+            glyph.to_owned(),
+            Some(format!("smiley: {service}: {status}{detail}")),
+        );
     }
     match serde_json::from_slice::<Value>(&body) {
         Ok(Value::Object(fields)) => match fields.get("smiley").and_then(Value::as_str) {

@@ -59,12 +59,20 @@ async fn answer(gui: Arc<Gui>, request: Request<Body>) -> Response<Body> {
         "/ready" => text(200, "text/plain", "ready\n"),
         _ if path.starts_with("/face/") => {
             let response = proxied(&gui, request).await;
-            if let Some(face) = response.headers().get("x-faces-pod").and_then(|v| v.to_str().ok()) {
+            if let Some(face) = response
+                .headers()
+                .get("x-faces-pod")
+                .and_then(|v| v.to_str().ok())
+            {
                 face.clone_into(&mut pod);
             }
             response
         }
-        _ => text(404, "text/html", &format!("no such page: {}", escaped(&path))),
+        _ => text(
+            404,
+            "text/html",
+            &format!("no such page: {}", escaped(&path)),
+        ),
     };
     let latency = start.elapsed().as_millis().to_string();
     for (name, value) in [
@@ -74,9 +82,10 @@ async fn answer(gui: Arc<Gui>, request: Request<Body>) -> Response<Body> {
         ("x-faces-pod", &pod),
         ("x-faces-podname", &gui.hostname),
     ] {
-        if let (Ok(name), Ok(value)) =
-            (name.parse::<axum::http::HeaderName>(), HeaderValue::from_str(value))
-        {
+        if let (Ok(name), Ok(value)) = (
+            name.parse::<axum::http::HeaderName>(),
+            HeaderValue::from_str(value),
+        ) {
             response.headers_mut().insert(name, value);
         }
     }
@@ -85,9 +94,14 @@ async fn answer(gui: Arc<Gui>, request: Request<Body>) -> Response<Body> {
 
 /// The page with its settings. They are JSON inside a script element, so `<` is escaped.
 fn page(gui: &Gui, user: &str) -> Response<Body> {
-    let settings = json!({"user": user, "userHeader": gui.identity.user_header, "color": gui.color});
+    let settings =
+        json!({"user": user, "userHeader": gui.identity.user_header, "color": gui.color});
     let settings = settings.to_string().replace('<', "\\u003c");
-    text(200, "text/html", &PAGE.replace("{\"settings\":0}", &settings))
+    text(
+        200,
+        "text/html",
+        &PAGE.replace("{\"settings\":0}", &settings),
+    )
 }
 
 async fn proxied(gui: &Gui, request: Request<Body>) -> Response<Body> {
@@ -119,7 +133,9 @@ async fn proxied(gui: &Gui, request: Request<Body>) -> Response<Body> {
 fn text(status: u16, kind: &'static str, body: &str) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_owned()));
     *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-    response.headers_mut().insert("content-type", HeaderValue::from_static(kind));
+    response
+        .headers_mut()
+        .insert("content-type", HeaderValue::from_static(kind));
     response
 }
 

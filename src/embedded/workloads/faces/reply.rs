@@ -21,7 +21,9 @@ pub struct Identity {
 impl Identity {
     /// From the environment.
     pub fn new(container: &Container) -> Self {
-        let pod = container.var("HOST_IP").or_else(|| container.var("HOSTNAME"));
+        let pod = container
+            .var("HOST_IP")
+            .or_else(|| container.var("HOSTNAME"));
         let header = container.var("USER_HEADER_NAME").unwrap_or("X-Faces-User");
         Identity {
             pod: pod.unwrap_or("unknown").to_owned(),
@@ -72,7 +74,10 @@ impl Call {
 
     /// A request header as text, empty if absent.
     pub fn header(&self, name: &str) -> &str {
-        self.headers.get(name).and_then(|v| v.to_str().ok()).unwrap_or("")
+        self.headers
+            .get(name)
+            .and_then(|v| v.to_str().ok())
+            .unwrap_or("")
     }
 
     /// An answer: the envelope with `fields` added, and the standard headers.
@@ -94,13 +99,17 @@ impl Call {
         let headers = response.headers_mut();
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         for (name, value) in [
-            (identity.user_header.as_str(), self.header(&identity.user_header)),
+            (
+                identity.user_header.as_str(),
+                self.header(&identity.user_header),
+            ),
             ("user-agent", self.header("user-agent")),
             ("x-faces-pod", &identity.pod),
         ] {
-            if let (Ok(name), Ok(value)) =
-                (name.parse::<axum::http::HeaderName>(), HeaderValue::from_str(value))
-            {
+            if let (Ok(name), Ok(value)) = (
+                name.parse::<axum::http::HeaderName>(),
+                HeaderValue::from_str(value),
+            ) {
                 headers.insert(name, value);
             }
         }
@@ -113,8 +122,17 @@ impl Call {
             "GET" if self.path.contains("//") => {
                 let mut response = Response::new(Body::from("<a>Moved Permanently</a>.\n"));
                 *response.status_mut() = StatusCode::MOVED_PERMANENTLY;
-                let clean = self.path.split('/').filter(|s| !s.is_empty()).collect::<Vec<_>>().join("/");
-                let slash = if self.path.ends_with('/') && !clean.is_empty() { "/" } else { "" };
+                let clean = self
+                    .path
+                    .split('/')
+                    .filter(|s| !s.is_empty())
+                    .collect::<Vec<_>>()
+                    .join("/");
+                let slash = if self.path.ends_with('/') && !clean.is_empty() {
+                    "/"
+                } else {
+                    ""
+                };
                 if let Ok(location) = HeaderValue::from_str(&format!("/{clean}{slash}")) {
                     response.headers_mut().insert("location", location);
                 }
@@ -163,5 +181,7 @@ fn percent_decoded(path: &str) -> String {
 
 /// Go's encoder writes `&`, `<` and `>` as escapes.
 fn escape_html(json: &str) -> String {
-    json.replace('&', "\\u0026").replace('<', "\\u003c").replace('>', "\\u003e")
+    json.replace('&', "\\u0026")
+        .replace('<', "\\u003c")
+        .replace('>', "\\u003e")
 }

@@ -22,7 +22,11 @@ struct Smiley {
 pub fn router(container: &Container) -> Router {
     let (name, entity) = names::smiley(container.var("SMILEY"));
     let dice = Dice::new("Smiley", container);
-    super::log(container, "Smiley", &format!("smiley {name}, {}", dice.describe()));
+    super::log(
+        container,
+        "Smiley",
+        &format!("smiley {name}, {}", dice.describe()),
+    );
     let smiley = Arc::new(Smiley {
         identity: Identity::new(container),
         dice,

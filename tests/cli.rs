@@ -1,0 +1,196 @@
+//! The command line, and bad input: one clear message, exit 2, nothing left behind.
+
+use crate::harness::{Place, Pty};
+
+fn refused(args: &[&str], status: i32, named: &[&str]) {
+    let place = Place::new();
+    let finished = place.run(args).exits(status);
+    for text in named {
+        assert!(
+            finished.stderr.contains(text),
+            "{args:?}: {text}\n{}",
+            finished.stderr
+        );
+    }
+    assert_eq!(finished.stdout, "", "{args:?}");
+    assert_eq!(place.left_behind(), [""; 0], "{args:?}");
+}
+
+#[test]
+fn bad_input_is_named_and_leaves_nothing_behind() {
+    let files = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &[u8]| {
+        let path = files.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let directive = file(
+        "directive.md",
+        b"# T\n<!-- @expect share smiley=HeartEyes 10 -->\n",
+    );
+    let front = file("front.md", b"---\ntitle: [\n---\n");
+    let fence = file("fence.md", b"```bash\necho\n");
+    let bytes = file("bytes.md", b"a\nb\xff\n");
+    let nothing = file("nothing.md", b"only words\n");
+    let directory = files.path().to_str().unwrap();
+    refused(&["rehearse", "nope.md"], 2, &["nope.md", "No such file"]);
+    refused(&["rehearse", directory], 2, &["is a directory"]);
+    refused(
+        &["rehearse", &directive],
+        2,
+        &["directive.md:2", "^", "help:"],
+    );
+    refused(&["rehearse", &front], 2, &["front.md:2", "front matter"]);
+    refused(&["rehearse", &fence], 2, &["fence.md:1", "never closed"]);
+    refused(&["rehearse", &bytes], 2, &["bytes.md:2", "not UTF-8"]);
+    refused(&["rehearse"], 2, &["<SCRIPTS>"]);
+    refused(&["rehearse", "--nonesuch", "tour"], 2, &["--nonesuch"]);
+    refused(
+        &["present", "demos/tour/tour.md"],
+        2,
+        &["needs a terminal", "rehearse"],
+    );
+    refused(&["demos/tour/tour.md"], 2, &["needs a terminal"]);
+    refused(&["plan", &directive], 1, &["directive.md:2"]);
+    refused(
+        &["record", "tour", "-o", "/nonexistent/x.cast"],
+        2,
+        &["/nonexistent/x.cast"],
+    );
+    refused(
+        &["record", "tour", "-o", &nothing],
+        2,
+        &["exists", "--force"],
+    );
+    refused(
+        &["record", "tour", "-o", "x.cast", "--size", "9x9"],
+        2,
+        &["COLSxROWS"],
+    );
+    refused(
+        &["record", "tour", "-o", "x.cast", "--theme", "pink"],
+        2,
+        &["pink", "dark and light"],
+    );
+    let place = Place::new();
+    let finished = place.run(&["rehearse", &nothing]).exits(2);
+    assert!(
+        finished.stderr.contains("no step was run"),
+        "{}",
+        finished.stderr
+    );
+}
+
+#[test]
+fn yaml_that_does_not_parse_fails_its_step_with_kubectls_own_message() {
+    let files = tempfile::tempdir().unwrap();
+    std::fs::write(files.path().join("bad.yaml"), "a: [1,\nb: }\n").unwrap();
+    let script = files.path().join("x.md");
+    std::fs::write(
+        &script,
+        format!(
+            "```bash\ncd {}\nkubectl apply -f bad.yaml\n```\n",
+            files.path().display()
+        ),
+    )
+    .unwrap();
+    let place = Place::new();
+    let finished = place.run(&["rehearse", script.to_str().unwrap()]).exits(1);
+    let failed = format!("FAILED at {}:3: exit status 1", script.display());
+    assert!(finished.stdout.contains(&failed), "{}", finished.stdout);
+    assert!(
+        finished.stdout.contains("  | "),
+        "the command's own words: {}",
+        finished.stdout
+    );
+    assert_eq!(place.left_behind(), [""; 0]);
+}
+
+#[test]
+fn a_terminal_that_is_too_small_is_refused() {
+    let place = Place::new();
+    let mut pty = Pty::start(&place, crate::harness::BINARY, &[], 38, 12);
+    assert_eq!(pty.wait_end(), 2);
+    assert!(pty.text().contains("make it"), "{}", pty.text());
+    assert!(
+        !pty.raw().windows(8).any(|w| w == b"\x1b[?1049h"),
+        "the screen was switched"
+    );
+}
+
+#[test]
+fn a_rehearsal_as_json_has_every_step_and_expectation() {
+    let files = tempfile::tempdir().unwrap();
+    let script = files.path().join("x.md");
+    std::fs::write(
+        &script,
+        "# S\n```bash\necho a\nfalse\n```\n<!-- @expect exit 1 -->\n```bash\nsleep 60\n```\n",
+    )
+    .unwrap();
+    let place = Place::new();
+    let path = script.to_str().unwrap();
+    let finished = place
+        .run(&["rehearse", "--format", "json", "--step-timeout", "1", path])
+        .exits(1);
+    let report: serde_json::Value = serde_json::from_str(&finished.stdout).unwrap();
+    assert_eq!(report["ok"], false);
+    let steps = report["scripts"][0]["steps"].as_array().unwrap();
+    assert_eq!(steps[0]["line"], 3);
+    assert_eq!(steps[1]["expects"][0]["ok"], true);
+    assert_eq!(steps[1]["section"], "S");
+    assert!(
+        steps[2]["reason"]
+            .as_str()
+            .unwrap()
+            .contains("longer than 1 s"),
+        "{report}"
+    );
+    assert_eq!(place.left_behind(), [""; 0]);
+}
+
+#[test]
+fn the_guard_fails_a_step_that_changes_the_kubeconfig() {
+    let files = tempfile::tempdir().unwrap();
+    let script = files.path().join("x.md");
+    std::fs::write(&script, "```bash\nexport KUBECONFIG=/tmp/other\n```\n").unwrap();
+    let finished = Place::new()
+        .run(&["rehearse", script.to_str().unwrap()])
+        .exits(1);
+    assert!(
+        finished.stdout.contains("KUBECONFIG: it was put back"),
+        "{}",
+        finished.stdout
+    );
+}
+
+#[test]
+fn commands_get_no_credentials_but_the_embedded_clusters() {
+    let files = tempfile::tempdir().unwrap();
+    let secret = files.path().join("production");
+    std::fs::write(
+        &secret,
+        "apiVersion: v1\nkind: Config\ncurrent-context: production\n",
+    )
+    .unwrap();
+    let script = files.path().join("x.md");
+    std::fs::write(&script, "```bash\necho \"$KUBECONFIG\"; grep current-context \"$KUBECONFIG\" | grep footlights-embedded\n```\n").unwrap();
+    let place = Place::new();
+    let output = place
+        .command(&["rehearse", script.to_str().unwrap()])
+        .env("KUBECONFIG", &secret)
+        .output()
+        .unwrap();
+    crate::harness::Finished::of(output).exits(0);
+}
+
+#[test]
+fn dash_c_is_bash() {
+    let finished = Place::new()
+        .run(&["-c", "echo $BASH_VERSION; exit 7"])
+        .exits(7);
+    assert!(
+        finished.stdout.starts_with('5') || finished.stdout.starts_with('4'),
+        "{}",
+        finished.stdout
+    );
+}
