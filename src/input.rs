@@ -41,6 +41,8 @@ pub fn intent(key: KeyEvent, state: &State) -> Option<Intent> {
         (KeyCode::Char('s'), _) => Some(Intent::Notes),
         // Clickers send Esc and F5 in turn from one button: neither ever quits.
         (KeyCode::Esc | KeyCode::F(5), _) => Some(Intent::Close),
+        // Any key closes what lies over the screen.
+        _ if state.overlay != Overlay::None => Some(Intent::Close),
         _ => None,
     }
 }

@@ -24,11 +24,11 @@ pub fn default(resource: &Resource, object: &mut Value) {
         }
         "httproutes.gateway.networking.k8s.io" => default_http_route(object),
         "gateways.gateway.networking.k8s.io" => default_gateway(object),
-        "gatewayclasses.gateway.networking.k8s.io" => {
-            if object["status"].is_null() {
-                object["status"] = json!({"conditions": [waiting_condition("Accepted")]});
-            }
-        }
+        "gatewayclasses.gateway.networking.k8s.io" => set_absent(
+            object,
+            "status",
+            json!({"conditions": [waiting_condition("Accepted")]}),
+        ),
         _ => {}
     }
 }
@@ -150,10 +150,11 @@ fn default_gateway(object: &mut Value) {
             listener["allowedRoutes"]["namespaces"]["from"] = json!("Same");
         }
     }
-    if object["status"].is_null() {
-        object["status"] = json!({"conditions": [
-            waiting_condition("Accepted"), waiting_condition("Programmed")]});
-    }
+    let waiting = [
+        waiting_condition("Accepted"),
+        waiting_condition("Programmed"),
+    ];
+    set_absent(object, "status", json!({"conditions": waiting}));
 }
 
 fn waiting_condition(kind: &str) -> Value {

@@ -9,11 +9,17 @@ use crate::embedded::profile::Profile;
 use crate::script::{self, Script, front};
 use crate::shell::Input;
 
-/// The bundled scripts: their name, their file, and the files beside it.
-const BUNDLED: [(&str, &str, &[(&str, &str)]); 1] = [(
-    "tour",
-    "tour.md",
-    &[
+/// A script that is compiled in, with the files beside it.
+struct Bundled {
+    name: &'static str,
+    main: &'static str,
+    files: &'static [(&'static str, &'static str)],
+}
+
+const BUNDLED: [Bundled; 1] = [Bundled {
+    name: "tour",
+    main: "tour.md",
+    files: &[
         ("tour.md", include_str!("../../demos/tour/tour.md")),
         (
             "smiley-canary-10.yaml",
@@ -32,7 +38,7 @@ const BUNDLED: [(&str, &str, &[(&str, &str)]); 1] = [(
             include_str!("../../demos/tour/smiley-canary-100.yaml"),
         ),
     ],
-)];
+}];
 
 /// A script that is ready to be played.
 pub struct Loaded {
@@ -56,19 +62,20 @@ pub fn load(path: Option<&Path>) -> Result<Loaded> {
 /// Reads a script and prints its diagnostics.
 pub fn read(path: Option<&Path>) -> Result<Loaded> {
     let path = path.unwrap_or_else(|| Path::new("tour"));
-    let bundled = BUNDLED.iter().find(|(name, ..)| path == Path::new(name));
+    let bundled = BUNDLED.iter().find(|b| path == Path::new(b.name));
     let (path, shown, files) = match bundled {
-        Some((name, main, contents)) if !path.exists() => {
+        Some(bundled) if !path.exists() => {
             let files = tempfile::Builder::new()
                 .prefix("footlights-demo-")
                 .tempdir()?;
-            for (file, text) in *contents {
+            for (file, text) in bundled.files {
                 std::fs::write(files.path().join(file), text)
                     .context("unpacking the bundled script")?;
             }
+            let main = files.path().join(bundled.main);
             (
-                files.path().join(main),
-                format!("{name}/{main}"),
+                main,
+                format!("{}/{}", bundled.name, bundled.main),
                 Some(files),
             )
         }

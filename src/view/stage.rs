@@ -140,15 +140,15 @@ impl Stage<'_> {
     fn prediction(&self, change: &Change) -> Vec<Line<'static>> {
         let theme = self.theme;
         let what = match change.verb {
-            Verb::Created => "will be created",
-            Verb::Changed => "will change",
-            Verb::Unchanged => "is already so",
-            Verb::Deleted => "will be deleted",
+            Verb::Created => "creates",
+            Verb::Changed => "changes",
+            Verb::Unchanged => "leaves as it is",
+            Verb::Deleted => "deletes",
         };
         let bold = theme.ink(theme.accent).add_modifier(Modifier::BOLD);
         let title = [
             ("▍ ".to_owned(), theme.ink(theme.accent)),
-            (format!("{} {what}", change.object()), bold),
+            (format!("{what} {}", change.object()), bold),
         ];
         let mut lines = wrap(&title, self.width, 2);
         for field in &change.fields {
@@ -269,24 +269,19 @@ fn worth_showing(lines: &[DiffLine], most: usize) -> Vec<DiffLine> {
     if lines.len() <= most {
         return lines.to_vec();
     }
-    let rules = lines
-        .iter()
-        .position(|l| matches!(l, DiffLine::New(t) if t.trim() == "rules:"));
+    let is_rules = |line: &DiffLine| matches!(line, DiffLine::New(text) if text.trim() == "rules:");
     let only_new = lines.iter().all(|l| matches!(l, DiffLine::New(_)));
-    let start = match rules {
-        Some(start) if only_new => start,
-        _ => 0,
-    };
-    let mut shown = Vec::new();
-    if start > 0 {
-        shown.push(DiffLine::Skipped(start));
+    let start = lines
+        .iter()
+        .position(is_rules)
+        .filter(|_| only_new)
+        .unwrap_or(0);
+    let rest = &lines[start..];
+    if rest.len() <= most {
+        return rest.to_vec();
     }
-    let room = most.saturating_sub(shown.len() + 1).max(1);
-    shown.extend(lines[start..].iter().take(room).cloned());
-    let left = lines.len() - start - room.min(lines.len() - start);
-    if left > 0 {
-        shown.push(DiffLine::Skipped(left));
-    }
+    let mut shown = rest[..most.saturating_sub(1)].to_vec();
+    shown.push(DiffLine::Skipped(rest.len() - shown.len()));
     shown
 }
 
