@@ -139,12 +139,14 @@ impl Show {
                 _ = tick.tick() => Event::Tick,
                 () = &mut ended => return Ok(Outcome::Quit),
             };
+            world.notice(&event);
             pending = engine.handle(clock.elapsed(), event);
             // What is there already comes before the next frame, which is then of one piece.
             while pending.is_empty() && clock.elapsed().saturating_sub(drawn) < FRAME {
                 let Ok(event) = events.try_recv() else {
                     break;
                 };
+                world.notice(&event);
                 pending = engine.handle(clock.elapsed(), event);
             }
             if clock.elapsed().saturating_sub(drawn) >= FRAME || engine.state().outcome.is_some() {

@@ -1,4 +1,18 @@
-//! Footlights.
+//! Footlights: live terminal demos of Kubernetes and the Gateway API.
+//!
+//! One engine plays annotated scripts in three modes: `present`, `rehearse`, `record`.
+//!
+//! ```text
+//! script text ──script::parse──> Script ──┐
+//! keys / autopilot ───────────── Intent ──┤
+//! shell output, exits ────────────────────┤──> Event ──> Engine::handle ──> [Effect] ──> drive performs them ──┐
+//! cluster changes ────────────────────────┤                   │                                               │
+//! samples, probes, timers ────────────────┘                   └──> &State ──> view ──> outputs: screen, cast, report
+//!         ^───────────────────────────────────────────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! ARCHITECTURE.md says what is where. `tests/tidy.rs` holds the pure modules to being pure.
+
 pub mod audience;
 pub mod cast;
 pub mod cli;
@@ -9,6 +23,7 @@ pub mod drive;
 pub mod embedded;
 pub mod engine;
 pub mod input;
+pub mod log;
 pub mod manifest;
 pub mod mode;
 pub mod plan;

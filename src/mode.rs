@@ -46,6 +46,7 @@ pub fn blocking(mode: impl Future<Output = Result<Outcome>>) -> ExitCode {
         .build()
         .context("starting the runtime")
         .and_then(|runtime| {
+            crate::log::begin()?;
             let result = runtime.block_on(mode);
             // Blocking reads (a PTY's, standard input's) may never return; they end with us.
             runtime.shutdown_background();

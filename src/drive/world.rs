@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::sync::mpsc::UnboundedSender;
@@ -11,6 +12,7 @@ use tokio::task::JoinSet;
 
 use crate::clock::Clock;
 use crate::cluster::{self, Target, predict};
+use crate::diff::Verb;
 use crate::embedded::EmbeddedCluster;
 use crate::embedded::profile::Profile;
 use crate::engine::{Effect, Event, Id};
@@ -60,6 +62,8 @@ pub struct World {
     ready: watch::Receiver<Option<Arc<Ready>>>,
     probes: HashMap<Id, JoinSet<()>>,
     tasks: JoinSet<()>,
+    /// The wall second in which a route was last created.
+    route_created: Option<i64>,
 }
 
 /// What is there once the cluster is.
@@ -100,6 +104,7 @@ impl World {
             ready,
             probes: HashMap::new(),
             tasks,
+            route_created: None,
         }
     }
 
@@ -116,6 +121,18 @@ impl World {
     /// Another size of the stage.
     pub fn resize(&self, stage: Stage) {
         self.with_session(|session| session.resize(stage.columns, stage.rows));
+    }
+
+    /// Looks at what the show is told: a new route makes the next command wait for the next wall
+    /// second. A route's age has a resolution of one second and breaks ties of precedence, so two
+    /// routes of one second would have an order that no presenter sees.
+    pub fn notice(&mut self, event: &Event) {
+        if let Event::Changed(change) = event
+            && change.verb == Verb::Created
+            && change.kind.ends_with("Route")
+        {
+            self.route_created = Some(jiff::Timestamp::now().as_second());
+        }
     }
 
     /// Performs an effect. What takes time goes on by itself and reports with an event.
@@ -166,7 +183,11 @@ impl World {
     /// Runs a command as soon as there is a shell.
     fn run(&mut self, id: Id, command: String) {
         let (ready, events) = (self.ready.clone(), self.events.clone());
+        let same_second = self.route_created.take();
         self.tasks.spawn(async move {
+            while same_second == Some(jiff::Timestamp::now().as_second()) {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
             let Some(ready) = stands(ready).await else {
                 return;
             };

@@ -16,3 +16,6 @@ pub mod table;
 pub use compile::compile;
 pub use decide::{Decision, RequestHead};
 pub use table::RouteTable;
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,9 @@ const ART: (u16, u16) = (8, 4);
 /// Rows beneath the grid: a line of numbers and two bars each for faces and colours.
 pub const SHARES: u16 = 5;
 
+/// Columns that the shares need to be of use.
+const NARROWEST_SHARES: u16 = 36;
+
 /// The size of a cell in columns and rows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CellSize {
@@ -75,10 +78,12 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
             draw_cell(&look, theme, place, buffer);
         }
     }
+    let width = used.width.max(area.width.min(NARROWEST_SHARES));
     let below = Rect {
+        x: area.x + area.width.saturating_sub(width) / 2,
         y: used.y + used.height,
+        width,
         height: SHARES,
-        ..used
     };
     draw_shares(state, theme, below.intersection(area), buffer);
 }

@@ -1,0 +1,341 @@
+//! Objects in, decisions out: no sockets, no runtime.
+
+use http::HeaderMap;
+use serde_json::{Value, json};
+
+use super::compile::PORTS_ANNOTATION;
+use super::table::ObjectRef;
+use super::*;
+use crate::embedded::admission;
+use crate::embedded::resource::Registry;
+use crate::embedded::store::{Key, Store};
+
+/// A store with a Gateway, and Services `a`, `b`, `c` whose pods listen at ports 1, 2, 3.
+fn world() -> Store {
+    let mut store = Store::new(1);
+    let class = json!({"metadata": {"name": "ours"}, "spec": {"controllerName": "x"}});
+    store.put(Key::new(attach::GATEWAY_CLASSES, "", "ours"), class, "t");
+    put(
+        &mut store,
+        "Gateway",
+        "infra",
+        "gw",
+        "t0",
+        json!({"gatewayClassName": "ours", "listeners": [
+        {"name": "any", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}},
+        {"name": "x", "port": 80, "protocol": "HTTP", "hostname": "*.x.com",
+         "allowedRoutes": {"namespaces": {"from": "All"}}}]}),
+    );
+    for (index, name) in ["a", "b", "c"].into_iter().enumerate() {
+        put(
+            &mut store,
+            "Service",
+            "app",
+            name,
+            "t0",
+            json!({"selector": {"s": name}, "ports": [{"port": 80, "targetPort": "http"}]}),
+        );
+        let ports = format!("8000=127.0.0.1:{}", index + 1);
+        let pod = json!({
+            "metadata": {"name": name, "namespace": "app", "labels": {"s": name},
+                         "annotations": {PORTS_ANNOTATION: ports}},
+            "spec": {"containers": [{"ports": [{"name": "http", "containerPort": 8000}]}]},
+            "status": {"conditions": [{"type": "Ready", "status": "True"}]}});
+        store.put(Key::new("pods", "app", name), pod, "t0");
+    }
+    store
+}
+
+fn put(store: &mut Store, kind: &str, namespace: &str, name: &str, created: &str, spec: Value) {
+    let registry = Registry::new();
+    let resource = registry.iter().find(|r| r.kind == kind).unwrap();
+    let mut object = json!({"metadata": {"name": name, "namespace": namespace}, "spec": spec});
+    admission::default(resource, &mut object);
+    store.put(
+        Key::new(resource.id.clone(), namespace, name),
+        object,
+        created,
+    );
+}
+
+fn to(service: &str) -> Value {
+    json!([{"name": service, "port": 80}])
+}
+
+fn on_gateway(rules: Value) -> Value {
+    json!({"parentRefs": [{"name": "gw", "namespace": "infra"}], "rules": rules})
+}
+
+fn on_service(service: &str, rules: Value) -> Value {
+    json!({"parentRefs": [{"group": "", "kind": "Service", "name": service, "namespace": "app"}],
+           "rules": rules})
+}
+
+/// The port of the pod that a request goes to, or the status that answers it.
+fn ask(decision: Decision) -> u16 {
+    match decision {
+        Decision::Forward(forward) => forward.to.port(),
+        Decision::Answer(status, _) | Decision::Redirect(status, _) => status,
+    }
+}
+
+fn at_gateway(store: &Store, host: &str, path: &str) -> u16 {
+    let headers = HeaderMap::new();
+    let head = RequestHead {
+        method: "GET",
+        host,
+        path,
+        query: "",
+        headers: &headers,
+    };
+    let mut dice = fastrand::Rng::with_seed(1);
+    ask(compile(store).at_gateway(&ObjectRef::new("infra", "gw"), 80, &head, &mut dice))
+}
+
+fn in_mesh(store: &Store, client: &str, service: &str, path: &str, user: &str) -> u16 {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-faces-user", user.parse().unwrap());
+    let head = RequestHead {
+        method: "GET",
+        host: service,
+        path,
+        query: "",
+        headers: &headers,
+    };
+    let mut dice = fastrand::Rng::with_seed(1);
+    ask(compile(store).in_mesh(
+        client,
+        &ObjectRef::new("app", service),
+        80,
+        &head,
+        &mut dice,
+    ))
+}
+
+#[test]
+fn precedence_goes_by_path_then_age_then_name() {
+    let mut store = world();
+    let rule = |path: &str, service: &str| json!([{"matches": [{"path": {"value": path}}], "backendRefs": to(service)}]);
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "z-old",
+        "t1",
+        on_gateway(rule("/p", "a")),
+    );
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "m-new",
+        "t2",
+        on_gateway(rule("/p", "b")),
+    );
+    assert_eq!(at_gateway(&store, "h", "/p"), 1, "the older route");
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "long",
+        "t3",
+        on_gateway(rule("/p/q", "c")),
+    );
+    assert_eq!(at_gateway(&store, "h", "/p/q/r"), 3, "the longer path");
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "a-old",
+        "t1",
+        on_gateway(rule("/p", "b")),
+    );
+    assert_eq!(
+        at_gateway(&store, "h", "/p"),
+        2,
+        "of one age, the first by name"
+    );
+    assert_eq!(at_gateway(&store, "h", "/other"), 404);
+}
+
+#[test]
+fn hostnames_choose_the_listener_and_the_route() {
+    let mut store = world();
+    let route = |hosts: Value, service: &str| {
+        let mut spec = on_gateway(json!([{"backendRefs": to(service)}]));
+        spec["hostnames"] = hosts;
+        spec
+    };
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "wild",
+        "t1",
+        route(json!(["*.x.com"]), "a"),
+    );
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "exact",
+        "t2",
+        route(json!(["h.x.com"]), "b"),
+    );
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "any",
+        "t0",
+        route(json!([]), "c"),
+    );
+    assert_eq!(
+        at_gateway(&store, "h.x.com", "/"),
+        2,
+        "an exact name beats a wildcard"
+    );
+    assert_eq!(
+        at_gateway(&store, "i.x.com", "/"),
+        1,
+        "a wildcard beats no name"
+    );
+    assert_eq!(at_gateway(&store, "y.com", "/"), 3);
+}
+
+#[test]
+fn routes_attach_only_where_they_may() {
+    let mut store = world();
+    let mut gateway = Value::clone(
+        store
+            .get(&Key::new(attach::GATEWAYS, "infra", "gw"))
+            .unwrap(),
+    );
+    for listener in gateway["spec"]["listeners"].as_array_mut().unwrap() {
+        listener["allowedRoutes"]["namespaces"]["from"] = json!("Same");
+    }
+    store.put(Key::new(attach::GATEWAYS, "infra", "gw"), gateway, "t0");
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "r",
+        "t1",
+        on_gateway(json!([{"backendRefs": to("a")}])),
+    );
+    assert_eq!(at_gateway(&store, "h", "/"), 404);
+    let route = store
+        .get(&Key::new(attach::HTTP_ROUTES, "app", "r"))
+        .unwrap();
+    for (change, reason) in [
+        (json!({}), "NotAllowedByListeners"),
+        (json!({"sectionName": "nope"}), "NoMatchingParent"),
+        (json!({"port": 81}), "NoMatchingParent"),
+        (json!({"name": "nope"}), "NoMatchingParent"),
+    ] {
+        let mut parent = route["spec"]["parentRefs"][0].clone();
+        for (key, value) in change.as_object().unwrap() {
+            parent[key] = value.clone();
+        }
+        let attached = attach::attach(&store, route, &parent);
+        assert!(
+            matches!(&attached, attach::Attachment::Refused(r, _) if *r == reason),
+            "{change} {attached:?}"
+        );
+    }
+}
+
+#[test]
+fn a_service_without_routes_balances_and_with_routes_answers_404_to_the_rest() {
+    let mut store = world();
+    assert_eq!(in_mesh(&store, "app", "a", "/edge", ""), 1);
+    let rules = json!([
+        {"matches": [{"path": {"value": "/edge"}}], "backendRefs": to("b")},
+        {"matches": [{"headers": [{"name": "X-Faces-User", "value": "heart"}]}], "backendRefs": to("c")}]);
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "r",
+        "t1",
+        on_service("a", rules),
+    );
+    assert_eq!(
+        in_mesh(&store, "app", "a", "/edge/x", "heart"),
+        2,
+        "a longer path beats a header"
+    );
+    assert_eq!(in_mesh(&store, "app", "a", "/center", "heart"), 3);
+    assert_eq!(in_mesh(&store, "app", "a", "/center", "else"), 404);
+    assert_eq!(
+        in_mesh(&store, "app", "b", "/", ""),
+        2,
+        "routes of one Service do not touch another"
+    );
+}
+
+#[test]
+fn consumer_routes_replace_producer_routes_for_their_own_namespace() {
+    let mut store = world();
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "producer",
+        "t1",
+        on_service("a", json!([{"backendRefs": to("b")}])),
+    );
+    let consumer = json!([{"backendRefs": [{"name": "c", "namespace": "app", "port": 80}]}]);
+    put(
+        &mut store,
+        "HTTPRoute",
+        "client",
+        "consumer",
+        "t2",
+        on_service("a", consumer),
+    );
+    assert_eq!(in_mesh(&store, "client", "a", "/", ""), 3);
+    assert_eq!(in_mesh(&store, "other", "a", "/", ""), 2);
+}
+
+#[test]
+fn weights_share_the_traffic_and_broken_backends_their_part_of_it() {
+    let mut store = world();
+    let backends = json!([{"name": "a", "port": 80, "weight": 1}, {"name": "b", "port": 80, "weight": 3},
+                          {"name": "nope", "port": 80, "weight": 4}, {"name": "gone", "port": 80, "weight": 0}]);
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "r",
+        "t1",
+        on_service("c", json!([{"backendRefs": backends}])),
+    );
+    let table = compile(&store);
+    let headers = HeaderMap::new();
+    let head = RequestHead {
+        method: "GET",
+        host: "c",
+        path: "/",
+        query: "",
+        headers: &headers,
+    };
+    let mut dice = fastrand::Rng::with_seed(9);
+    let mut counts = std::collections::BTreeMap::new();
+    for _ in 0..8_000 {
+        let decision = table.in_mesh("app", &ObjectRef::new("app", "c"), 80, &head, &mut dice);
+        *counts.entry(ask(decision)).or_insert(0) += 1;
+    }
+    assert_eq!(counts.keys().copied().collect::<Vec<_>>(), [1, 2, 500]);
+    for (answer, expected) in [(1, 1_000_i32), (2, 3_000), (500, 4_000)] {
+        assert!((counts[&answer] - expected).abs() < 200, "{counts:?}");
+    }
+}
+
+#[test]
+fn a_service_without_ready_pods_is_503() {
+    let mut store = world();
+    store.delete(&Key::new("pods", "app", "a"));
+    assert_eq!(in_mesh(&store, "app", "a", "/", ""), 503);
+    assert_eq!(in_mesh(&store, "app", "nope", "/", ""), 502);
+}
