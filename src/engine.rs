@@ -55,6 +55,8 @@ pub enum Typing {
 /// The grace of a live show: an advance so soon after a command's end was meant for the command that
 /// has just ended.
 pub const GRACE: Duration = Duration::from_millis(250);
+/// An expectation whose time is up and whose last window is open is looked at this often.
+const LAST_WINDOW: Duration = Duration::from_secs(1);
 /// A command that does not end on Ctrl-C is killed after this.
 const STUBBORN: Duration = Duration::from_secs(2);
 
@@ -294,6 +296,15 @@ impl Engine {
                     judge.expire(now);
                 }
                 self.judged();
+                if self
+                    .judge
+                    .as_ref()
+                    .is_some_and(|(judge, _)| judge.is_late())
+                {
+                    let id = self.new_id();
+                    let length = LAST_WINDOW;
+                    self.effects.push(Effect::Deadline { id, length });
+                }
             }
             Phase::Typing { .. } | Phase::Waiting(_) | Phase::Beginning | Phase::Ended => {}
         }

@@ -26,6 +26,8 @@ const ERROR: f64 = 0.5e-4;
 const CLEAN: u64 = 60;
 /// Time that a change is given before failing windows count.
 const SETTLING: Duration = Duration::from_secs(5);
+/// So long may the last window go on after a claim's time is up.
+const OVERTIME: Duration = Duration::from_secs(30);
 /// Windows agree when their shares differ by less than this many standard errors.
 const AGREEMENT: f64 = 3.0;
 
@@ -77,6 +79,8 @@ pub struct Judge {
     seen: Seen,
     before: Option<Seen>,
     standing: Standing,
+    /// Its time is up: the open window is the last.
+    is_late: bool,
     /// The number of the request whose answer counts next, and answers that came too early.
     next: u64,
     early: BTreeMap<u64, Sample>,
@@ -150,6 +154,7 @@ impl Judge {
             seen: Seen::default(),
             before: None,
             standing: Standing::Open,
+            is_late: false,
             next: 0,
             early: BTreeMap::new(),
         })
@@ -158,6 +163,11 @@ impl Judge {
     /// How it stands.
     pub fn standing(&self) -> Standing {
         self.standing
+    }
+
+    /// True once its time is up.
+    pub fn is_late(&self) -> bool {
+        self.is_late
     }
 
     /// What was seen in the window that counts.
@@ -199,9 +209,14 @@ impl Judge {
         }
     }
 
-    /// Fails the claim if its time is up.
+    /// Looks at the time. Once it is up no new window begins; the one that is open may end, since a
+    /// slow machine must not make a true claim fail.
     pub fn expire(&mut self, now: Duration) {
-        if self.standing == Standing::Open && self.age(now) >= self.within {
+        if self.standing != Standing::Open || self.age(now) < self.within {
+            return;
+        }
+        self.is_late = true;
+        if self.seen.n == 0 || self.age(now) >= self.within + OVERTIME {
             self.standing = Standing::Fails;
         }
     }
@@ -234,7 +249,7 @@ impl Judge {
         let settled = matches!(self.kind, Kind::Share { .. })
             && self.age(now) >= SETTLING
             && self.before.is_some_and(|before| agree(before, self.seen));
-        if settled {
+        if settled || self.is_late {
             self.standing = Standing::Fails;
             return;
         }
@@ -390,7 +405,8 @@ mod tests {
         let mut random = fastrand::Rng::with_seed(3);
         let judged = judge("all smiley=HeartEyes within 10s", |_| 0.85, &mut random);
         assert_eq!(judged.standing(), Standing::Fails);
-        assert_eq!(judged.age(Duration::from_secs(10)), Duration::from_secs(10));
+        let seen = judged.seen();
+        assert!(seen.hits < seen.n, "{seen:?}");
     }
 
     #[test]
