@@ -103,7 +103,9 @@ impl Show {
         let mut ended = std::pin::pin!(crate::mode::terminated());
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Skip);
-        let mut drawn = clock.elapsed();
+        // Viewer's time: a skipping clock makes frames of pauses that take no time here.
+        let mut drawn = clock.viewer_time();
+        let mut is_stale = false;
         let mut pressed_at = None;
         loop {
             for effect in pending.drain(..) {
@@ -121,6 +123,12 @@ impl Show {
                 return Ok(outcome);
             }
             if let Pilot::Auto(reading_time) = &pilot {
+                // What a viewer reads in the pause has to be there before it is counted.
+                if is_stale && engine.state().is_waiting() {
+                    draw(&mut outputs, &clock, engine.state())?;
+                    drawn = clock.viewer_time();
+                    is_stale = false;
+                }
                 press(&engine, &clock, &sender, *reading_time, &mut pressed_at);
             }
             let event = tokio::select! {
@@ -137,24 +145,31 @@ impl Show {
                     Key::Gone => return Ok(Outcome::Quit),
                 },
                 _ = tick.tick() => Event::Tick,
+                () = tokio::time::sleep(FRAME.saturating_sub(clock.viewer_time().saturating_sub(drawn))),
+                    if is_stale => Event::Tick,
                 () = &mut ended => return Ok(Outcome::Quit),
             };
             world.notice(&event);
             pending = engine.handle(clock.elapsed(), event);
             // What is there already comes before the next frame, which is then of one piece.
-            while pending.is_empty() && clock.elapsed().saturating_sub(drawn) < FRAME {
+            while pending.is_empty() && clock.viewer_time().saturating_sub(drawn) < FRAME {
                 let Ok(event) = events.try_recv() else {
                     break;
                 };
                 world.notice(&event);
                 pending = engine.handle(clock.elapsed(), event);
             }
-            if clock.elapsed().saturating_sub(drawn) >= FRAME || engine.state().outcome.is_some() {
+            if clock.viewer_time().saturating_sub(drawn) >= FRAME
+                || engine.state().outcome.is_some()
+            {
                 draw(&mut outputs, &clock, engine.state())?;
-                drawn = clock.elapsed();
+                drawn = clock.viewer_time();
+                is_stale = false;
                 if let Some(stage) = outputs.iter().find_map(|o| o.stage()) {
                     world.resize(stage);
                 }
+            } else {
+                is_stale = true;
             }
         }
     }

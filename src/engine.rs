@@ -85,10 +85,12 @@ struct Current {
     location: Location,
     shown: bool,
     wait_after: bool,
-    /// The timer of its time-out, and whether Ctrl-C has been sent.
+    /// The timer of its time-out.
     deadline: Option<Id>,
-    interrupted: bool,
-    timed_out: bool,
+    /// How often its time has been up.
+    times_late: u8,
+    /// It has the alternate screen.
+    full_screen: bool,
 }
 
 impl Engine {
@@ -236,28 +238,42 @@ impl Engine {
             self.state.looking_back -= 1;
             return;
         }
+        let about_to_run = matches!(
+            self.state.phase,
+            Phase::Typing { .. } | Phase::Waiting(Wait::BeforeCommand)
+        );
+        if about_to_run && self.is_too_soon() {
+            return;
+        }
         match self.state.phase {
             Phase::Typing { .. } => {
                 self.typed();
-                if intent == Intent::Enter && self.current.is_some() {
+                let waits = self.state.phase == Phase::Waiting(Wait::BeforeCommand);
+                if intent == Intent::Enter && waits {
                     self.run();
                 }
             }
-            Phase::Waiting(Wait::BeforeCommand) => {
-                let now = self.state.now;
-                if self
-                    .last_end
-                    .is_none_or(|end| now.saturating_sub(end) >= self.settings.grace)
-                {
-                    self.run();
-                }
-            }
+            Phase::Waiting(Wait::BeforeCommand) => self.run(),
             Phase::Waiting(Wait::Stop | Wait::Failure) => self.go_on(),
             Phase::Waiting(Wait::End) => self.end(Outcome::Finished),
             Phase::Judging { .. } => self.leave_judging(),
             // Advance keys are dropped while a command runs, never queued.
             Phase::Running { .. } | Phase::Beginning | Phase::Ended => {}
         }
+    }
+
+    /// True for an advance that was meant for the command before. Each renews the grace: terminals
+    /// send a key that is held down as one press after another.
+    fn is_too_soon(&mut self) -> bool {
+        let now = self.state.now;
+        let grace = self.settings.grace;
+        let too_soon = self
+            .last_end
+            .is_some_and(|end| now.saturating_sub(end) < grace);
+        if too_soon {
+            self.last_end = Some(now);
+        }
+        too_soon
     }
 
     fn skip(&mut self) {
@@ -276,11 +292,8 @@ impl Engine {
     }
 
     fn interrupt(&mut self) {
-        match (&self.state.phase, &mut self.current) {
-            (Phase::Running { id, .. }, Some(current)) => {
-                current.interrupted = true;
-                self.effects.push(Effect::Interrupt(*id));
-            }
+        match (&self.state.phase, &self.current) {
+            (Phase::Running { id, .. }, _) => self.effects.push(Effect::Interrupt(*id)),
             (Phase::Judging { .. }, _) => self.leave_judging(),
             _ => self.state.overlay = Overlay::Quit,
         }
@@ -318,30 +331,40 @@ impl Engine {
         if current.deadline != Some(timer) {
             return;
         }
-        if current.timed_out {
-            self.effects.push(Effect::Kill(run));
-            return;
-        }
-        current.timed_out = true;
         current.deadline = Some(next);
-        self.effects.push(Effect::Interrupt(run));
+        current.times_late += 1;
+        match current.times_late {
+            1 => self.effects.push(Effect::Interrupt(run)),
+            2 => self.effects.push(Effect::Kill(run)),
+            // Not even the shell's end is told: the supervisor is gone, or what it tells with.
+            _ => {
+                let exit = Exit {
+                    status: 137,
+                    ..Exit::default()
+                };
+                return self.exited(run, exit);
+            }
+        }
         self.effects.push(Effect::Deadline {
             id: next,
             length: STUBBORN,
         });
     }
 
-    /// A program on the alternate screen gets the keys by itself, and gives them back.
+    /// A program that takes the alternate screen gets the keys by itself, and gives them back when
+    /// it leaves; in between the presenter may take them.
     fn focus_full_screen_program(&mut self, id: Id) {
-        let full_screen = self
+        let now = self
             .state
             .command(id)
             .is_some_and(|c| c.output.alternate_screen);
-        if let Phase::Running { id: run, focus, .. } = &mut self.state.phase
+        if let (Phase::Running { id: run, focus, .. }, Some(current)) =
+            (&mut self.state.phase, &mut self.current)
             && *run == id
-            && full_screen
+            && current.full_screen != now
         {
-            *focus = true;
+            current.full_screen = now;
+            *focus = now;
         }
     }
 
@@ -394,20 +417,21 @@ impl Engine {
         self.go_on();
     }
 
-    /// A change seen on the cluster belongs to the command that ran last.
+    /// A change seen on the cluster belongs to the command that runs, else to the one that ran last.
     fn changed(&mut self, change: crate::diff::Change) {
-        let id = self
-            .current
-            .as_ref()
-            .map(|c| c.id)
-            .or(self.walk.last_command);
-        if let Some(command) = id.and_then(|id| self.state.command(id)) {
+        let running = match self.state.phase {
+            Phase::Running { id, .. } => Some(id),
+            _ => None,
+        };
+        if let Some(command) = running
+            .or(self.walk.last_command)
+            .and_then(|id| self.state.command(id))
+        {
             command.changes.push(change.clone());
         }
-        if let (None, Some(result)) = (&self.current, self.state.results.last_mut()) {
-            result.changes.push(change);
-        } else {
-            self.walk.pending_changes.push(change);
+        match (running, self.state.results.last_mut()) {
+            (None, Some(result)) => result.changes.push(change),
+            _ => self.walk.pending_changes.push(change),
         }
     }
 

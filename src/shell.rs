@@ -37,6 +37,10 @@ const PRELUDE: &str = include_str!("../assets/shell/prelude.bash");
 const FRAME: Duration = Duration::from_millis(16);
 /// A step's last output is waited for this long once bash has reported its end.
 const DRAIN: Duration = Duration::from_secs(1);
+/// So many further commands of an interrupted step are interrupted before its bash is replaced.
+const INSISTENCE: u32 = 40;
+/// Output that has paused for so long has ended, when no mark can come.
+const QUIET: Duration = Duration::from_millis(50);
 /// A bash that itself does not end its step on Ctrl-C within this is replaced.
 const STUBBORN: Duration = Duration::from_millis(700);
 /// So often is an interrupted step looked at.
@@ -249,15 +253,14 @@ impl Session {
         if line.running != Some(id) {
             return;
         }
-        // The supervisor shares bash's group and has to live on.
-        match (tcgetpgrp(&self.shared.pty), line.bash) {
-            (Ok(foreground), Some(bash)) if getpgid(Some(bash)) != Ok(foreground) => {
-                let _ = kill_process_group(foreground, Signal::KILL);
-            }
-            (_, Some(bash)) => {
-                let _ = kill_process(bash, Signal::KILL);
-            }
-            (_, None) => {}
+        // The supervisor shares bash's group and has to live on, so bash itself goes last.
+        let foreground = tcgetpgrp(&self.shared.pty).ok();
+        let of_bash = line.bash.and_then(|bash| getpgid(Some(bash)).ok());
+        if let Some(group) = foreground.filter(|group| Some(*group) != of_bash) {
+            let _ = kill_process_group(group, Signal::KILL);
+        }
+        if let Some(bash) = line.bash {
+            let _ = kill_process(bash, Signal::KILL);
         }
     }
 
@@ -338,6 +341,7 @@ impl Shared {
     /// Watches an interrupted step until it has ended.
     fn insist(&self, id: Id, first: Option<Pid>) {
         let mut in_bash = Duration::ZERO;
+        let mut rounds = 0;
         loop {
             std::thread::sleep(INSIST);
             let line = lock(&self.line);
@@ -354,8 +358,12 @@ impl Shared {
             } else if foreground == first {
                 // The program that got the signal is still ending, in its own time.
                 in_bash = Duration::ZERO;
-            } else {
+            } else if rounds < INSISTENCE {
+                rounds += 1;
                 let _ = (&self.pty).write_all(b"\x03");
+            } else {
+                let _ = kill_process(bash, Signal::KILL);
+                return;
             }
         }
     }
@@ -497,22 +505,38 @@ impl Shared {
         line.fifo = None;
         line.bash = None;
         let running = line.running.take();
+        let guarded = guard(&line, None);
         drop(line);
         if let Some(id) = running {
             let status = status.parse().unwrap_or(1);
-            self.finish(
-                lock(&self.screen),
-                id,
-                Exit {
-                    status,
-                    ..Exit::default()
-                },
-            );
+            let screen = self.quiet();
+            let exit = Exit {
+                status,
+                guarded,
+                ..Exit::default()
+            };
+            self.finish(screen, id, exit);
         }
+    }
+
+    /// Waits until the terminal has taken nothing for a moment: a dead shell leaves no mark.
+    fn quiet(&self) -> MutexGuard<'_, Screen> {
+        let deadline = Instant::now() + DRAIN;
+        let mut screen = lock(&self.screen);
+        while Instant::now() < deadline {
+            let waited = self.drained.wait_timeout(screen, QUIET);
+            let (next, result) = waited.unwrap_or_else(PoisonError::into_inner);
+            screen = next;
+            if result.timed_out() {
+                break;
+            }
+        }
+        screen
     }
 }
 
-/// Puts the kubeconfig back if a step changed it, and says so.
+/// Puts the kubeconfig back if a step changed it, and says so. `seen` is KUBECONFIG after the step,
+/// if there was still a shell to tell it.
 fn guard(line: &Line, seen: Option<&str>) -> Option<String> {
     let (path, contents) = line.kubeconfig.as_ref()?;
     if fs::read(path).ok().as_ref() != Some(contents) {
@@ -526,7 +550,7 @@ fn guard(line: &Line, seen: Option<&str>) -> Option<String> {
             "the step changed the kubeconfig that commands get: {how}"
         ));
     }
-    let same = seen.is_some_and(|seen| Path::new(seen) == path);
+    let same = seen.is_none_or(|seen| Path::new(seen) == path);
     (!same).then(|| "the step changed KUBECONFIG: it was put back".to_owned())
 }
 

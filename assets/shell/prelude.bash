@@ -17,28 +17,27 @@ __footlights_begin() {
 
 # After each step: the mark that ends its output, the state to restore, and the report.
 __footlights_end() {
-  local number=$1 status=$2 errexit=0
-  case $- in *e*) set +e; errexit=1 ;; esac
-  printf '\033]7717;%s\007' "$number" >/dev/tty
+  __footlights_errexit=0
+  case $- in *e*) set +e; __footlights_errexit=1 ;; esac
+  builtin printf '\033]7717;%s\007' "$1" >/dev/tty
   __footlights_save >"$__footlights_dir/state.new"
-  mv -f -- "$__footlights_dir/state.new" "$__footlights_dir/state"
-  printf 'END\0%s\0%s\0%s\0%s\0' "$number" "$status" "$errexit" "$KUBECONFIG" \
+  command -p mv -f -- "$__footlights_dir/state.new" "$__footlights_dir/state"
+  builtin printf 'END\0%s\0%s\0%s\0%s\0' "$1" "$2" "$__footlights_errexit" "$KUBECONFIG" \
     >"$__footlights_dir/out"
 }
 
 __footlights_save() {
-  local __name
-  for __name in $(compgen -v); do
-    case $__name in
+  builtin compgen -v | while IFS= read -r __footlights_name; do
+    case $__footlights_name in
       BASH* | DIRSTACK | EPOCH* | EUID | FUNCNAME | GROUPS | HISTCMD | LINENO | PIPESTATUS | PPID | \
-        RANDOM | SECONDS | SHELLOPTS | SRANDOM | UID | _ | __name | __footlights_text | number | \
-        status | errexit) ;;
-      *) declare -p -- "$__name" 2>/dev/null ;;
+        RANDOM | SECONDS | SHELLOPTS | SRANDOM | UID | _ | __footlights_*) ;;
+      *) builtin declare -p -- "$__footlights_name" 2>/dev/null ;;
     esac
   done
-  declare -f
-  alias -p
-  shopt -p
-  trap -p
-  printf 'umask %s\n__footlights_cwd=%q\n' "$(umask)" "$PWD"
+  builtin declare -f
+  builtin alias -p
+  builtin shopt -p
+  builtin shopt -po
+  builtin trap -p
+  builtin printf 'umask %s\n__footlights_cwd=%q\n' "$(umask)" "$PWD"
 }

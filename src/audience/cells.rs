@@ -163,11 +163,6 @@ impl Grid {
     pub fn cell(&self, row: usize, column: usize) -> &Cell {
         &self.cells[(row * SIDE + column) % self.cells.len()]
     }
-
-    /// True once any cell has a face.
-    pub fn has_faces(&self) -> bool {
-        self.cells.iter().any(|c| c.glyph.is_some())
-    }
 }
 
 impl Default for Grid {

@@ -7,14 +7,28 @@ use serde_json::{Value, json};
 use super::resource::Resource;
 use super::status::{ApiError, FieldError};
 
-/// Fills in what the API server fills in for a kind.
+/// Replicas of one workload; each is a listener in this process.
+const MOST_REPLICAS: u64 = 200;
+
+/// Checks an object's shape, fills in what the API server fills in, and refuses what it refuses.
+pub fn admit(resource: &Resource, object: &mut Value) -> Result<(), ApiError> {
+    check_shape(resource, object)?;
+    default(resource, object);
+    validate(resource, object)
+}
+
+/// Fills in what the API server fills in for a kind. The shape has been checked.
 pub fn default(resource: &Resource, object: &mut Value) {
     match &*resource.id {
         "namespaces" => {
             let name = object["metadata"]["name"].clone();
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
-            set_absent(&mut object["spec"], "finalizers", json!(["kubernetes"]));
-            set_absent(&mut object["status"], "phase", json!("Active"));
+            if let Some(spec) = field(object, "spec") {
+                set_absent(spec, "finalizers", json!(["kubernetes"]));
+            }
+            if let Some(status) = field(object, "status") {
+                set_absent(status, "phase", json!("Active"));
+            }
         }
         "services" => default_service(object),
         "pods" => default_pod_spec(&mut object["spec"]),
@@ -34,7 +48,7 @@ pub fn default(resource: &Resource, object: &mut Value) {
 }
 
 /// Refuses what the API server refuses for a kind.
-pub fn validate(resource: &Resource, object: &Value) -> Result<(), ApiError> {
+fn validate(resource: &Resource, object: &Value) -> Result<(), ApiError> {
     let mut causes = Vec::new();
     match &*resource.id {
         "deployments.apps" | "replicasets.apps" => validate_template(object, &mut causes),
@@ -52,16 +66,7 @@ pub fn validate(resource: &Resource, object: &Value) -> Result<(), ApiError> {
              '-' or '.', and must start and end with an alphanumeric character",
         ));
     }
-    if causes.is_empty() {
-        Ok(())
-    } else {
-        let kind = if resource.group.is_empty() {
-            resource.kind.clone()
-        } else {
-            format!("{}.{}", resource.kind, resource.group)
-        };
-        Err(ApiError::invalid(&kind, name, &causes))
-    }
+    refuse(resource, name, &causes)
 }
 
 fn is_dns_subdomain(name: &str) -> bool {
@@ -72,10 +77,132 @@ fn is_dns_subdomain(name: &str) -> bool {
         && name.chars().all(|c| fine(c) || c == '-' || c == '.')
 }
 
+/// Sets a field of an object that lacks it; anything that is no object is left to validation.
 fn set_absent(object: &mut Value, field: &str, value: Value) {
-    if object[field].is_null() {
-        object[field] = value;
+    if object.is_null() {
+        *object = json!({});
     }
+    if let Some(fields) = object.as_object_mut() {
+        let entry = fields.entry(field).or_insert(Value::Null);
+        if entry.is_null() {
+            *entry = value;
+        }
+    }
+}
+
+/// A field to go on into; `Null` is put where it is not.
+fn field<'a>(object: &'a mut Value, name: &str) -> Option<&'a mut Value> {
+    let fields = object.as_object_mut()?;
+    Some(fields.entry(name).or_insert(Value::Null))
+}
+
+/// Refuses objects whose parts have the wrong type, before anything looks into them.
+fn check_shape(resource: &Resource, object: &Value) -> Result<(), ApiError> {
+    /// Fields of every kind that are objects, or absent.
+    const OBJECTS: [&str; 7] = [
+        "/metadata",
+        "/metadata/labels",
+        "/metadata/annotations",
+        "/spec",
+        "/spec/template",
+        "/spec/template/metadata",
+        "/spec/template/spec",
+    ];
+    /// Lists whose items are objects, at any depth.
+    const LISTS: [&str; 14] = [
+        "parentRefs",
+        "rules",
+        "matches",
+        "headers",
+        "queryParams",
+        "filters",
+        "backendRefs",
+        "listeners",
+        "ports",
+        "containers",
+        "initContainers",
+        "env",
+        "volumes",
+        "ownerReferences",
+    ];
+    /// Objects at any depth below `spec`.
+    const PARTS: [&str; 8] = [
+        "path",
+        "allowedRoutes",
+        "namespaces",
+        "requestRedirect",
+        "urlRewrite",
+        "selector",
+        "matchLabels",
+        "timeouts",
+    ];
+    fn walk(at: &str, value: &Value, causes: &mut Vec<FieldError>) {
+        for (name, inner) in value.as_object().into_iter().flatten() {
+            let here = if at.is_empty() {
+                name.clone()
+            } else {
+                format!("{at}.{name}")
+            };
+            let wrong = if LISTS.contains(&name.as_str()) {
+                !inner.is_null()
+                    && !inner
+                        .as_array()
+                        .is_some_and(|l| l.iter().all(Value::is_object))
+            } else {
+                PARTS.contains(&name.as_str()) && !inner.is_null() && !inner.is_object()
+            };
+            if wrong {
+                let what = if LISTS.contains(&name.as_str()) {
+                    "a list of objects"
+                } else {
+                    "an object"
+                };
+                causes.push(FieldError::invalid(here, inner, &format!("must be {what}")));
+                continue;
+            }
+            walk(&here, inner, causes);
+            for (index, item) in inner.as_array().into_iter().flatten().enumerate() {
+                walk(&format!("{here}[{index}]"), item, causes);
+            }
+        }
+    }
+    let mut causes = Vec::new();
+    for pointer in OBJECTS {
+        let value = object.pointer(pointer).unwrap_or(&Value::Null);
+        if !value.is_null() && !value.is_object() {
+            let name = pointer[1..].replace('/', ".");
+            causes.push(FieldError::invalid(name, value, "must be an object"));
+        }
+    }
+    let labels = object
+        .pointer("/spec/template/metadata/labels")
+        .unwrap_or(&Value::Null);
+    if !labels.is_null() && !labels.is_object() {
+        causes.push(FieldError::invalid(
+            "spec.template.metadata.labels",
+            labels,
+            "must be an object",
+        ));
+    }
+    if resource.id.ends_with("gateway.networking.k8s.io")
+        || ["services", "pods", "deployments.apps", "replicasets.apps"].contains(&&*resource.id)
+    {
+        walk("spec", &object["spec"], &mut causes);
+    }
+    let name = object["metadata"]["name"].as_str().unwrap_or("");
+    refuse(resource, name, &causes)
+}
+
+fn refuse(resource: &Resource, name: &str, causes: &[FieldError]) -> Result<(), ApiError> {
+    if causes.is_empty() {
+        return Ok(());
+    }
+    let kind = if resource.group.is_empty() {
+        resource.kind.clone()
+    } else {
+        format!("{}.{}", resource.kind, resource.group)
+    };
+    Err(ApiError::invalid(&kind, name, causes))
 }
 
 fn each<'a>(object: &'a mut Value, field: &str) -> impl Iterator<Item = &'a mut Value> + use<'a> {
@@ -192,6 +319,15 @@ fn validate_template(object: &Value, causes: &mut Vec<FieldError>) {
             let field = format!("spec.template.spec.containers[{i}].image");
             causes.push(FieldError::required(field, ""));
         }
+    }
+    if spec["replicas"].as_u64().is_some_and(|n| n > MOST_REPLICAS) {
+        causes.push(FieldError::invalid(
+            "spec.replicas",
+            &spec["replicas"],
+            &format!(
+                "the embedded cluster runs its pods in one process: {MOST_REPLICAS} at the most"
+            ),
+        ));
     }
     if spec["replicas"].as_i64().is_none_or(|n| n < 0) {
         causes.push(FieldError::invalid(

@@ -142,6 +142,14 @@ impl Api {
             let end = tokio::time::Instant::now() + timeout;
             let mut revisions = hub.revisions();
             let (mut watch, mut events) = hub.watch(spec);
+            // What has changed since the revision asked for comes at once.
+            match hub.poll(&mut watch) {
+                Ok(more) => events.extend(more),
+                Err(error) => {
+                    let _ = sender.send(Ok(line(&error_event(&error)))).await;
+                    return;
+                }
+            }
             loop {
                 for event in &events {
                     if sender.send(Ok(line(event))).await.is_err() {

@@ -10,8 +10,8 @@ use http::{Method, Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::{TcpListener, TcpStream};
+use hyper_util::rt::TokioExecutor;
+use tokio::net::TcpListener;
 
 use super::Gateways;
 use super::body::{Body, boxed, full};
@@ -37,7 +37,7 @@ async fn pass(
     mut request: Request<Incoming>,
 ) -> Response<Body> {
     if request.method() == Method::CONNECT {
-        return tunnel(request).await;
+        return plain(405, "this proxy is for http:// URLs only");
     }
     let Some(authority) = request.uri().authority().cloned() else {
         return plain(400, "this is a forward proxy: ask for an absolute URL");
@@ -55,25 +55,6 @@ async fn pass(
     match client.request(request.map(boxed)).await {
         Ok(response) => response.map(boxed),
         Err(error) => plain(502, &format!("{authority}: {error}")),
-    }
-}
-
-async fn tunnel(request: Request<Incoming>) -> Response<Body> {
-    let Some(authority) = request.uri().authority().cloned() else {
-        return plain(400, "CONNECT needs host:port");
-    };
-    match TcpStream::connect(authority.as_str()).await {
-        Err(error) => plain(502, &format!("{authority}: {error}")),
-        Ok(mut upstream) => {
-            tokio::spawn(async move {
-                if let Ok(upgraded) = hyper::upgrade::on(request).await {
-                    let mut upgraded = TokioIo::new(upgraded);
-                    // Either side may hang up at any time.
-                    let _ = tokio::io::copy_bidirectional(&mut upgraded, &mut upstream).await;
-                }
-            });
-            Response::new(full(""))
-        }
     }
 }
 

@@ -192,15 +192,8 @@ fn edit(headers: &mut HeaderMap, edits: &HeaderEdits) {
         }
     }
     for (name, value) in &edits.add {
-        let Ok(name) = name.parse::<HeaderName>() else {
-            continue;
-        };
-        let joined = match headers.get(&name).and_then(|v| v.to_str().ok()) {
-            Some(old) => format!("{old},{value}"),
-            None => value.clone(),
-        };
-        if let Ok(joined) = joined.parse() {
-            headers.insert(name, joined);
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
+            headers.append(name, value);
         }
     }
     for name in &edits.remove {

@@ -169,4 +169,126 @@ mod tests {
         reconcile(&mut state, &Facts::default(), "later");
         assert_eq!(state.store.revision(), revision);
     }
+
+    /// Every pointer to a part of a value.
+    fn pointers(value: &Value, at: &str, all: &mut Vec<String>) {
+        all.push(at.to_owned());
+        for (name, inner) in value.as_object().into_iter().flatten() {
+            pointers(inner, &format!("{at}/{name}"), all);
+        }
+        for (index, inner) in value.as_array().into_iter().flatten().enumerate() {
+            pointers(inner, &format!("{at}/{index}"), all);
+        }
+    }
+
+    #[test]
+    fn an_object_with_any_part_of_the_wrong_type_is_refused_or_harmless() {
+        let objects = [
+            (
+                "gateway.networking.k8s.io",
+                "v1",
+                "httproutes",
+                json!({"metadata": {"name": "x", "labels": {"a": "b"}}, "spec": {
+                "hostnames": ["h"], "parentRefs": [{"group": "", "kind": "Service", "name": "s", "port": 80}, {"name": "g"}],
+                "rules": [{"matches": [{"path": {"value": "/a"}, "headers": [{"name": "n", "value": "v"}], "method": "GET"}],
+                    "filters": [{"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}}],
+                    "backendRefs": [{"name": "s", "port": 80, "weight": 1}], "timeouts": {"request": "1s"}}]}}),
+            ),
+            (
+                "gateway.networking.k8s.io",
+                "v1",
+                "gateways",
+                json!({"metadata": {"name": "g"}, "spec": {"gatewayClassName": "c",
+                "listeners": [{"name": "l", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}]}}),
+            ),
+            (
+                "apps",
+                "v1",
+                "deployments",
+                json!({"metadata": {"name": "d"}, "spec": {"replicas": 1, "selector": {"matchLabels": {"a": "b"}},
+                "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i",
+                    "ports": [{"containerPort": 80}], "env": [{"name": "E", "value": "v"}]}]}}}}),
+            ),
+            (
+                "",
+                "v1",
+                "services",
+                json!({"metadata": {"name": "s"}, "spec": {"selector": {"a": "b"}, "ports": [{"port": 80, "targetPort": "http"}]}}),
+            ),
+            (
+                "",
+                "v1",
+                "namespaces",
+                json!({"metadata": {"name": "n", "labels": {"a": "b"}}, "spec": {"finalizers": ["k"]}}),
+            ),
+            (
+                "",
+                "v1",
+                "pods",
+                json!({"metadata": {"name": "p", "annotations": {"a": "b"}, "ownerReferences": [{"uid": "u"}]},
+                "spec": {"containers": [{"name": "c", "image": "i"}]}}),
+            ),
+        ];
+        let now = jiff::Timestamp::UNIX_EPOCH;
+        for (group, version, plural, object) in objects {
+            let mut all = Vec::new();
+            pointers(&object, "", &mut all);
+            for pointer in all {
+                for wrong in [
+                    json!("x"),
+                    json!(7),
+                    json!([1]),
+                    json!({"a": 1}),
+                    json!([]),
+                    json!(null),
+                    json!(true),
+                ] {
+                    let mut broken = object.clone();
+                    *broken.pointer_mut(&pointer).unwrap() = wrong;
+                    let mut state = state();
+                    let root = if group.is_empty() {
+                        "/api".to_owned()
+                    } else {
+                        format!("/apis/{group}")
+                    };
+                    let scope = if plural == "namespaces" {
+                        ""
+                    } else {
+                        "namespaces/app/"
+                    };
+                    let path = format!("{root}/{version}/{scope}{plural}");
+                    let request = |method: &str, path: String| super::super::rest::Request {
+                        method: method.to_owned(),
+                        path,
+                        body: broken.to_string().into_bytes(),
+                        content_type: if method == "PATCH" {
+                            "application/merge-patch+json"
+                        } else {
+                            "application/json"
+                        }
+                        .to_owned(),
+                        accept: "application/json;as=Table".to_owned(),
+                        ..Default::default()
+                    };
+                    // Whether it is refused does not matter here; that nothing panics does.
+                    let _ = super::super::rest::handle(
+                        &mut state,
+                        &request("POST", path.clone()),
+                        &now,
+                    );
+                    reconcile(&mut state, &Facts::default(), "t");
+                    let _ =
+                        super::super::rest::handle(&mut state, &request("GET", path.clone()), &now);
+                    let name = object["metadata"]["name"].as_str().unwrap();
+                    let _ = super::super::rest::handle(
+                        &mut state,
+                        &request("PATCH", format!("{path}/{name}")),
+                        &now,
+                    );
+                    reconcile(&mut state, &Facts::default(), "t");
+                    let _ = crate::embedded::routing::compile(&state.store);
+                }
+            }
+        }
+    }
 }

@@ -438,8 +438,14 @@ fn create(
 ) -> Result<Reply, ApiError> {
     let mut object = request.object()?;
     check_identity(&object, target)?;
-    if !object["metadata"].is_object() {
-        object["metadata"] = json!({});
+    let Some(fields) = object.as_object_mut() else {
+        return Err(ApiError::bad_request(
+            "the body of the request is not an object",
+        ));
+    };
+    let metadata = fields.entry("metadata").or_insert_with(|| json!({}));
+    if !metadata.is_object() {
+        return Err(ApiError::bad_request("metadata must be an object"));
     }
     if object["metadata"]["name"].is_null()
         && let Some(prefix) = object["metadata"]["generateName"].as_str()
@@ -476,10 +482,14 @@ fn create(
 
 /// Defaults and validates an object, and writes it in the storage version.
 fn admit(resource: &Resource, mut object: Value) -> Result<Value, ApiError> {
+    if !object.is_object() {
+        return Err(ApiError::bad_request(
+            "the body of the request is not an object",
+        ));
+    }
     object["apiVersion"] = json!(resource.api_version(&resource.storage));
     object["kind"] = json!(resource.kind);
-    admission::default(resource, &mut object);
-    admission::validate(resource, &object)?;
+    admission::admit(resource, &mut object)?;
     Ok(object)
 }
 
@@ -545,6 +555,9 @@ fn write(
         return Err(ApiError::conflict(&target.resource.id, &name));
     }
     let mut object = wanted;
+    if !object["metadata"].is_object() {
+        return Err(ApiError::bad_request("metadata must be an object"));
+    }
     let has_status = target.resource.subresources.iter().any(|s| s == "status");
     if subresource == Some("status") {
         let status = object["status"].take();
@@ -632,6 +645,9 @@ fn write_scale(
         None => wanted,
     };
     let mut object = Value::clone(&before);
+    if !object["spec"].is_object() {
+        return Err(ApiError::bad_request("spec must be an object"));
+    }
     object["spec"]["replicas"] = json!(scale["spec"]["replicas"].as_i64().unwrap_or(0));
     let written = write(state, target, &before, object, None, now)?;
     Ok(Reply::ok(scale_of(&written)))

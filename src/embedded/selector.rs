@@ -29,11 +29,6 @@ impl Selector {
         })
     }
 
-    /// True if everything is selected.
-    pub fn is_empty(&self) -> bool {
-        self.labels.is_empty() && self.fields.is_empty()
-    }
-
     /// True if the object fits.
     pub fn matches(&self, object: &Value) -> bool {
         let label = |key: &str| {

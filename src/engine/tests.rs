@@ -176,12 +176,74 @@ fn a_late_command_is_interrupted_then_killed_and_reported() {
     let effects = engine.handle(at(5001), Event::Timer(first));
     assert_eq!(effects[0], Effect::Interrupt(run));
     let effects = engine.handle(at(7001), Event::Timer(deadline(&effects).unwrap()));
-    assert_eq!(effects, [Effect::Kill(run)]);
-    engine.handle(at(7002), Event::Exited(run, exit(137)));
+    assert_eq!(effects[0], Effect::Kill(run));
+    // A shell that tells nothing any more does not hold the show up either.
+    engine.handle(at(9001), Event::Timer(deadline(&effects).unwrap()));
     let Some(Outcome::Failed { reason, .. }) = &engine.state().outcome else {
         panic!();
     };
     assert!(reason.contains("longer than 5 s"), "{reason}");
+}
+
+#[test]
+fn a_command_is_run_once_however_often_enter_is_pressed() {
+    let script = script::parse(
+        "x.md",
+        "<!-- @SHOW -->\n<!-- @nowaitbefore -->\n```bash\necho abc\n```\n",
+    );
+    let settings = Settings {
+        on_failure: OnFailure::GoOn,
+        typing: Typing::Human,
+        step_timeout: None,
+        grace: GRACE,
+    };
+    let mut engine = Engine::new(script, "EMBEDDED", settings);
+    engine.handle(at(0), Event::Tick);
+    let effects = engine.handle(at(500), Event::Intent(Intent::Enter));
+    let runs = effects
+        .iter()
+        .filter(|e| matches!(e, Effect::Run { .. }))
+        .count();
+    assert_eq!(runs, 1);
+}
+
+#[test]
+fn errexit_holds_until_it_is_turned_off() {
+    let text = "```bash\nset -e\ntrue\nset +e\nfalse\n```\n```bash\nset -e\nfalse\n```\n";
+    let mut engine = engine(text, OnFailure::GoOn);
+    let mut effects = engine.handle(at(0), Event::Tick);
+    for (i, (errexit, status)) in [
+        (true, 0),
+        (false, 0),
+        (false, 0),
+        (false, 1),
+        (true, 0),
+        (false, 1),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let now = at(1000 * (i as u64 + 1));
+        assert_eq!(
+            engine.state().phase,
+            Phase::Waiting(Wait::BeforeCommand),
+            "before step {i}"
+        );
+        effects.extend(engine.handle(now, Event::Intent(Intent::Enter)));
+        let (id, _) = running(&effects).unwrap();
+        effects = engine.handle(
+            now + at(1),
+            Event::Exited(
+                id,
+                Exit {
+                    status,
+                    errexit,
+                    guarded: None,
+                },
+            ),
+        );
+    }
+    assert_eq!(engine.state().phase, Phase::Waiting(Wait::Failure));
 }
 
 #[test]

@@ -28,6 +28,8 @@ pub struct Walk {
     /// The last command's number and status.
     pub(super) last_command: Option<Id>,
     last_status: i32,
+    /// The page is turned when the walk goes on.
+    turns_page: bool,
     /// Expectations of a command that was left out are left out too.
     pub(super) skip_expectations: bool,
     /// Changes seen while the command still runs.
@@ -53,6 +55,7 @@ impl Walk {
             errexit: false,
             last_command: None,
             last_status: 0,
+            turns_page: false,
             skip_expectations: false,
             pending_changes: Vec::new(),
         }
@@ -99,7 +102,8 @@ pub fn count_steps(script: &Script) -> usize {
         }
         match &placed.element {
             Element::Directive(directive) => {
-                if !walk.take(directive) && !matches!(directive, Directive::Expect(_)) {
+                let keeps = matches!(directive, Directive::Expect(_) | Directive::Page);
+                if !walk.take(directive) && !keeps {
                     walk.overrides = Overrides::default();
                 }
             }
@@ -116,6 +120,9 @@ pub fn count_steps(script: &Script) -> usize {
 impl Engine {
     /// Walks on until something has to be waited for.
     pub(super) fn go_on(&mut self) {
+        if std::mem::take(&mut self.walk.turns_page) {
+            self.turn_page();
+        }
         self.wait(Wait::Stop);
         while let Some(placed) = self.script.elements.get(self.at).cloned() {
             self.at += 1;
@@ -170,13 +177,13 @@ impl Engine {
         match directive {
             Directive::Wait => return true,
             Directive::WaitClear => {
-                self.turn_page_after_wait();
+                self.walk.turns_page = true;
                 return true;
             }
             Directive::Clear => self.turn_page(),
             Directive::Page if self.state.page.is_empty() => {}
             Directive::Page => {
-                self.turn_page_after_wait();
+                self.walk.turns_page = true;
                 return true;
             }
             Directive::Print(text) => self.state.page.push(Block::Print(text)),
@@ -211,21 +218,6 @@ impl Engine {
         }
     }
 
-    /// Waits here; the page is turned when the walk goes on, by an element put in its way.
-    fn turn_page_after_wait(&mut self) {
-        let location = Location {
-            file: self.script.file.clone(),
-            line: 0,
-        };
-        self.script.elements.insert(
-            self.at,
-            Placed {
-                location,
-                element: Element::Directive(Directive::Clear),
-            },
-        );
-    }
-
     fn turn_page(&mut self) {
         if !self.state.page.is_empty() {
             let page = std::mem::take(&mut self.state.page);
@@ -245,8 +237,8 @@ impl Engine {
             shown,
             wait_after: self.walk.showing && overrides.wait_after,
             deadline: None,
-            interrupted: false,
-            timed_out: false,
+            times_late: 0,
+            full_screen: false,
         });
         if !shown {
             return self.run();
@@ -353,9 +345,12 @@ impl Engine {
         self.last_end = Some(self.state.now);
         self.walk.last_command = Some(id);
         self.walk.last_status = exit.status;
-        self.walk.errexit = exit.errexit;
+        self.walk.errexit = match exit.errexit {
+            false if turns_errexit_off(&current.text) => false,
+            on => self.walk.errexit || on,
+        };
         let failed = self.failure(&current, &exit);
-        let stops = exit.guarded.is_some() || (exit.errexit && exit.status != 0);
+        let stops = exit.guarded.is_some() || (self.walk.errexit && exit.status != 0);
         let location = current.location.clone();
         self.state.results.push(StepResult {
             location: current.location,
@@ -382,7 +377,7 @@ impl Engine {
         if let Some(guarded) = &exit.guarded {
             return Some(guarded.clone());
         }
-        if current.timed_out {
+        if current.times_late > 0 {
             let seconds = self.settings.step_timeout.unwrap_or_default().as_secs();
             return Some(format!("it ran longer than {seconds} s (--step-timeout)"));
         }
@@ -488,6 +483,16 @@ impl Engine {
             .push(Block::Notice(format!("{reason} · Enter goes on")));
         self.wait(Wait::Failure);
     }
+}
+
+/// `set +e`: of a script's own `set`, only the first argument counts, as with demosh. The shell itself
+/// never has `-e` between steps, so it cannot tell.
+fn turns_errexit_off(command: &str) -> bool {
+    let mut words = command.split_whitespace();
+    words.next() == Some("set")
+        && words
+            .next()
+            .is_some_and(|w| w.starts_with('+') && w.contains('e'))
 }
 
 /// A marker's label: the step's number and the first line of its command.

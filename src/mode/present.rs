@@ -1,10 +1,17 @@
 //! `footlights present`: a presenter, a terminal, live time.
 
-use std::io::{IsTerminal, stdin, stdout};
+use std::io::{IsTerminal, Stdout, stdin, stdout};
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use crossterm::event::EventStream;
+use crossterm::cursor::Show;
+use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste, EventStream};
+use crossterm::execute;
+use crossterm::terminal::{
+    EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
+};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 
 use super::{Outcome as ExitOutcome, rehearse, show};
@@ -75,22 +82,49 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
 
 /// The presenter's terminal. It is given back when this is dropped, and after a panic.
 pub struct Screen {
-    terminal: ratatui::DefaultTerminal,
+    terminal: Terminal<CrosstermBackend<Stdout>>,
     view: View,
 }
 
 impl Screen {
     /// Takes the terminal over.
     pub fn open(view: View) -> Result<Self> {
-        // Sets raw mode, the alternate screen and a panic hook that gives both back.
-        let terminal = ratatui::try_init()?;
-        Ok(Screen { terminal, view })
+        restore_after_a_panic();
+        enable_raw_mode()?;
+        let screen = Screen {
+            terminal: Terminal::new(CrosstermBackend::new(stdout()))?,
+            view,
+        };
+        // With bracketed paste a pasted newline is no Enter.
+        execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
+        Ok(screen)
     }
+}
+
+/// Gives the terminal back. Errors are of no use any more: the terminal may be gone.
+fn restore() {
+    let _ = execute!(stdout(), DisableBracketedPaste, LeaveAlternateScreen, Show);
+    let _ = disable_raw_mode();
+}
+
+/// A panic of the show's own thread ends the show, so its message needs the terminal as it was. One
+/// of a task ends only that task: it is logged, and the stage stays as it is.
+fn restore_after_a_panic() {
+    let before = std::panic::take_hook();
+    let show = std::thread::current().id();
+    std::panic::set_hook(Box::new(move |panic| {
+        if std::thread::current().id() == show {
+            restore();
+            before(panic);
+        } else {
+            tracing::error!(%panic, "a task panicked");
+        }
+    }));
 }
 
 impl Drop for Screen {
     fn drop(&mut self) {
-        ratatui::restore();
+        restore();
     }
 }
 

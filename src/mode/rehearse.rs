@@ -129,7 +129,9 @@ impl Output for Report {
             }
             out.flush()?;
         }
-        self.results.replace(state.results.clone());
+        if state.outcome.is_some() {
+            self.results.replace(state.results.clone());
+        }
         Ok(())
     }
 }

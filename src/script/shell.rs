@@ -1,7 +1,7 @@
 //! Reading shell: a shell script, or the inside of a `bash` fence.
 
 use super::complete::is_complete;
-use super::{Element, Reader};
+use super::{Diagnostic, Element, Reader, Severity};
 
 /// Where shell ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,8 +18,11 @@ pub fn read(reader: &mut Reader<'_>, until: Until) {
     while let Some((index, line)) = reader.peek() {
         reader.next += 1;
         let ends = until == Until::Fence && line.trim() == "```";
-        let inside_heredoc = open.as_ref().is_some_and(|(_, text)| text.contains("<<"));
-        if ends && !inside_heredoc {
+        if ends
+            && !open
+                .as_ref()
+                .is_some_and(|(_, text)| goes_on_after_fence(reader, text))
+        {
             break;
         }
         let (start, text) = match open.take() {
@@ -50,7 +53,39 @@ pub fn read(reader: &mut Reader<'_>, until: Until) {
             reader.push(start, Element::Command(text));
         }
     }
-    if let Some((start, text)) = open {
-        reader.push(start, Element::Command(text));
+    match open {
+        Some((start, _)) if until == Until::Fence => {
+            let diagnostic = Diagnostic {
+                severity: Severity::Error,
+                location: reader.location(start),
+                column: 1,
+                source: reader.lines[start].to_owned(),
+                message: "this command is not complete where its fence ends".to_owned(),
+                help: "close its quote, heredoc, bracket, loop or condition inside the fence"
+                    .to_owned(),
+            };
+            reader.diagnostics.push(diagnostic);
+        }
+        Some((start, text)) => reader.push(start, Element::Command(text)),
+        None => {}
     }
+}
+
+/// True if a line of three backquotes belongs to a heredoc: it ends before the next such line.
+fn goes_on_after_fence(reader: &Reader<'_>, text: &str) -> bool {
+    if !text.contains("<<") {
+        return false;
+    }
+    let mut text = format!("{text}\n```");
+    for line in reader.lines[reader.next..]
+        .iter()
+        .take_while(|l| l.trim() != "```")
+    {
+        text.push('\n');
+        text.push_str(line);
+        if is_complete(&text) {
+            return true;
+        }
+    }
+    false
 }

@@ -140,3 +140,18 @@ fn odd_input_is_read_without_a_panic() {
         parse("x.sh", text);
     }
 }
+
+#[test]
+fn a_command_that_its_fence_cuts_off_is_an_error_and_prose_is_never_run() {
+    for open in ["cat <<EOF\nx", "echo 'a", "for i in 1; do", "a |"] {
+        let text = format!("```bash\n{open}\n```\nProse with `touch x`.\n```bash\necho\n```\n");
+        let script = parse("x.md", &text);
+        assert!(script.has_errors(), "{open}");
+        assert!(
+            script.diagnostics[0].message.contains("not complete"),
+            "{open}"
+        );
+    }
+    let whole = parse("x.md", "```bash\ncat <<EOF\n```\nEOF\n```\n");
+    assert!(!whole.has_errors());
+}

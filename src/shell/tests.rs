@@ -143,20 +143,38 @@ fn errexit_is_reported_and_does_not_kill() {
 #[test]
 fn ctrl_c_ends_commands_and_loops_and_nothing_else() {
     let mut show = Show::start();
-    for command in [
-        "echo go; sleep 60; echo after",
-        "echo go; while true; do sleep 0.1; done",
-        "echo go; while :; do :; done",
-        "echo go; sleep 60 | cat",
-        "echo go; read -r x </dev/tty",
+    let length = format!("3600.{}", std::process::id());
+    for (command, sleeps) in [
+        ("echo go; sleep N; echo after", true),
+        ("echo go; while true; do sleep 0.1; done", false),
+        ("echo go; while :; do :; done", false),
+        ("echo go; sleep N | cat", true),
+        ("echo go; read -r x </dev/tty", false),
+        (
+            "echo go; trap '' INT; while true; do sleep 0.1; done",
+            false,
+        ),
     ] {
-        let id = show.begin(command);
+        let id = show.begin(&command.replace('N', &length));
         show.wait_for(id, "go");
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while sleeps && alive(&length) == 0 {
+            assert!(Instant::now() < deadline, "{command}: it never sleeps");
+        }
         show.session.interrupt(id);
         let (output, _) = show.end(id);
         assert!(!output.contains("after"), "{command}: {output}");
         assert_eq!(show.run("echo alive").0, "alive", "after {command}");
     }
+}
+
+/// How many `sleep`s of this length there are.
+fn alive(length: &str) -> usize {
+    let processes = fs::read_dir("/proc").unwrap().flatten();
+    let lines = processes.map(|p| fs::read(p.path().join("cmdline")).unwrap_or_default());
+    lines
+        .filter(|line| line == format!("sleep\0{length}\0").as_bytes())
+        .count()
 }
 
 #[test]
@@ -165,19 +183,16 @@ fn a_background_child_neither_blocks_its_step_nor_outlives_the_session() {
     let length = format!("86400.{}", std::process::id());
     let (output, status) = show.run(&format!("sleep {length} & setsid sleep {length} & true"));
     assert_eq!(status, 0, "{output}");
-    let alive = || {
-        let processes = fs::read_dir("/proc").unwrap().flatten();
-        let lines = processes.map(|p| fs::read(p.path().join("cmdline")).unwrap_or_default());
-        lines
-            .filter(|line| line == format!("sleep\0{length}\0").as_bytes())
-            .count()
-    };
     let deadline = Instant::now() + Duration::from_secs(20);
-    while alive() < 2 {
-        assert!(Instant::now() < deadline, "{} of 2 children", alive());
+    while alive(&length) < 2 {
+        assert!(
+            Instant::now() < deadline,
+            "{} of 2 children",
+            alive(&length)
+        );
     }
     drop(show);
-    assert_eq!(alive(), 0);
+    assert_eq!(alive(&length), 0);
 }
 
 #[test]
