@@ -51,7 +51,7 @@ pub trait Output {
 /// The screen is drawn at most this often …
 const FRAME: Duration = Duration::from_millis(16);
 /// … and at least this often, since cells fade and the clock ticks.
-const TICK: Duration = Duration::from_millis(100);
+const TICK: Duration = Duration::from_millis(200);
 
 /// Runs a show to its end. When this returns, everything that it started has ended.
 pub async fn drive(

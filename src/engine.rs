@@ -238,11 +238,13 @@ impl Engine {
             self.state.looking_back -= 1;
             return;
         }
-        let about_to_run = matches!(
+        let means_much = matches!(
             self.state.phase,
-            Phase::Typing { .. } | Phase::Waiting(Wait::BeforeCommand)
+            Phase::Typing { .. }
+                | Phase::Waiting(Wait::BeforeCommand | Wait::End)
+                | Phase::Judging { .. }
         );
-        if about_to_run && self.is_too_soon() {
+        if means_much && self.is_too_soon() {
             return;
         }
         match self.state.phase {
@@ -397,11 +399,16 @@ impl Engine {
         check.holds = Some(standing == Standing::Holds);
         check.seen = Some(seen);
         check.took = judge.age(self.state.now);
-        check.observed = format!(
-            "{:.1} % seen, 95 % interval {low:.1} to {high:.1} %, n={}",
-            seen.percent(),
-            seen.n
-        );
+        let has_gateway = self.state.gateway.is_some();
+        check.observed = match (seen.n, has_gateway) {
+            (0, false) => "there is no Gateway to ask".to_owned(),
+            (0, true) => "no answer came".to_owned(),
+            _ => format!(
+                "{:.1} % seen, 95 % interval {low:.1} to {high:.1} %, n={}",
+                seen.percent(),
+                seen.n
+            ),
+        };
         self.check_is_done(check);
     }
 
@@ -419,6 +426,7 @@ impl Engine {
 
     /// A change seen on the cluster belongs to the command that runs, else to the one that ran last.
     fn changed(&mut self, change: crate::diff::Change) {
+        self.state.tally.begin(self.state.now);
         let running = match self.state.phase {
             Phase::Running { id, .. } => Some(id),
             _ => None,

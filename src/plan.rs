@@ -47,12 +47,10 @@ pub fn plan(script: &Script) -> Vec<PlannedEvent> {
             Element::Comment(text) => {
                 add("comment", text, false, showing && !text.starts_with("##"))
             }
-            Element::Command(text) => add(
-                "command",
-                text,
-                false,
-                showing && !std::mem::take(&mut hide_next),
-            ),
+            Element::Command(text) => {
+                let hidden = std::mem::take(&mut hide_next);
+                add("command", text, false, showing && !hidden);
+            }
             Element::Directive(directive) => match directive {
                 Directive::Show => showing = true,
                 Directive::Hide => showing = false,
@@ -118,7 +116,7 @@ mod tests {
     fn a_plan_follows_show_hide_and_skip() {
         let script = crate::script::parse(
             "x.md",
-            "hidden\n<!-- @SHOW -->\nshown\n<!-- @immed -->\n```bash\na\nb\n```\n<!-- @wait_clear -->\n\
+            "<!-- @immed -->\n```bash\nz\n```\n<!-- @SHOW -->\nshown\n<!-- @immed -->\n```bash\na\nb\n```\n<!-- @wait_clear -->\n\
              <!-- @SKIP -->\n```bash\nc\n```\n",
         );
         let seen: Vec<(String, bool)> = plan(&script)
@@ -126,7 +124,7 @@ mod tests {
             .map(|e| (e.text.trim().to_owned(), e.shown))
             .collect();
         let expected = [
-            ("hidden", false),
+            ("z", false),
             ("shown", true),
             ("a", false),
             ("b", true),

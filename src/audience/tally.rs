@@ -23,6 +23,7 @@ struct Entry {
 #[derive(Clone, Debug, Default)]
 pub struct Tally {
     entries: VecDeque<Entry>,
+    since: Duration,
 }
 
 /// What the window shows.
@@ -43,6 +44,9 @@ pub struct Shares {
 impl Tally {
     /// Counts an answer.
     pub fn take(&mut self, sample: &Sample) {
+        if sample.started < self.since {
+            return;
+        }
         let (glyph, color, error) = match &sample.reply {
             Reply::Answer {
                 status: 200,
@@ -67,9 +71,10 @@ impl Tally {
         self.forget(sample.ended);
     }
 
-    /// Forgets everything.
-    pub fn clear(&mut self) {
+    /// Begins anew: answers to requests from before a change say nothing about after it.
+    pub fn begin(&mut self, now: Duration) {
         self.entries.clear();
+        self.since = now;
     }
 
     fn forget(&mut self, now: Duration) {
@@ -160,5 +165,12 @@ mod tests {
         assert!((shares.errors - 0.1).abs() < 1e-9);
         assert!((shares.rate - 10.0).abs() < 0.1);
         assert_eq!(tally.shares(Duration::from_secs(60)).n, 0);
+        tally.begin(Duration::from_secs(70));
+        tally.take(&sample(71_000, "{}"));
+        assert_eq!(
+            tally.shares(Duration::from_secs(71)).n,
+            0,
+            "it was asked for before"
+        );
     }
 }

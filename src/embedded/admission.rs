@@ -456,6 +456,20 @@ fn validate_backend(backend: &Value, at: &str, causes: &mut Vec<FieldError>) {
 }
 
 fn validate_filters(rule: &Value, at: &str, causes: &mut Vec<FieldError>) {
+    let replaces_prefix = list(rule, "filters").any(|(_, filter)| {
+        ["urlRewrite", "requestRedirect"]
+            .iter()
+            .any(|kind| filter[*kind]["path"]["type"] == "ReplacePrefixMatch")
+    });
+    let one_prefix =
+        list(rule, "matches").count() == 1 && rule["matches"][0]["path"]["type"] == "PathPrefix";
+    if replaces_prefix && !one_prefix {
+        causes.push(FieldError::invalid(
+            at,
+            &rule["matches"],
+            "When using ReplacePrefixMatch, exactly one PathPrefix match must be specified",
+        ));
+    }
     for (i, filter) in list(rule, "filters") {
         let kind = filter["type"].as_str().unwrap_or("");
         let mut member = kind.to_owned();
@@ -485,8 +499,7 @@ mod tests {
     fn admit(kind: &str, mut object: Value) -> Result<Value, ApiError> {
         let registry = Registry::new();
         let resource = registry.iter().find(|r| r.kind == kind).unwrap();
-        default(resource, &mut object);
-        validate(resource, &object)?;
+        super::admit(resource, &mut object)?;
         Ok(object)
     }
 
@@ -540,6 +553,14 @@ mod tests {
             (
                 json!({"metadata": {"name": "Bad_Name"}, "spec": {}}),
                 "metadata.name",
+            ),
+            (rule(json!({"matches": ["/smiley"]})), "matches"),
+            (
+                rule(
+                    json!({"matches": [{}, {}], "filters": [{"type": "URLRewrite", "urlRewrite":
+                    {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}}]}),
+                ),
+                "ReplacePrefixMatch",
             ),
         ] {
             let error = admit("HTTPRoute", route.clone()).unwrap_err();

@@ -26,14 +26,14 @@ use crate::view::{self, SMALLEST, View};
 /// Presents a script; without a terminal the tour is rehearsed instead.
 pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
     let has_terminal = stdin().is_terminal() && stdout().is_terminal();
-    if !has_terminal {
-        if args.script.script.is_some() {
-            bail!("presenting needs a terminal: use `footlights rehearse` without one");
-        }
+    if !has_terminal && args.script.script.is_none() {
         eprintln!("footlights: there is no terminal, so the tour is rehearsed");
         return rehearse::run(rehearse::of_the_tour()).await;
     }
     let loaded = show::load(args.script.script.as_deref())?;
+    if !has_terminal {
+        bail!("presenting needs a terminal: use `footlights rehearse` without one");
+    }
     let theme = loaded
         .script
         .front

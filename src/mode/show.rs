@@ -61,10 +61,11 @@ pub fn load(path: Option<&Path>) -> Result<Loaded> {
 
 /// Reads a script and prints its diagnostics.
 pub fn read(path: Option<&Path>) -> Result<Loaded> {
-    let path = path.unwrap_or_else(|| Path::new("tour"));
+    // Without a name it is the tour, whatever stands in the current directory.
+    let (path, is_given) = (path.unwrap_or_else(|| Path::new("tour")), path.is_some());
     let bundled = BUNDLED.iter().find(|b| path == Path::new(b.name));
     let (path, shown, files) = match bundled {
-        Some(bundled) if !path.exists() => {
+        Some(bundled) if !is_given || !path.is_file() => {
             let files = tempfile::Builder::new()
                 .prefix("footlights-demo-")
                 .tempdir()?;

@@ -11,7 +11,7 @@ use super::wrap::shorten;
 use crate::audience::cells::Look;
 use crate::audience::color::PURPLE;
 use crate::audience::tally::Shares;
-use crate::audience::{Glyph, Rgb, SIDE};
+use crate::audience::{Glyph, Rgb, SIDE, Smiley};
 use crate::engine::State;
 use crate::theme::{Theme, color};
 
@@ -174,7 +174,10 @@ fn draw_art(
             let style = Style::new()
                 .fg(pixel(column, row))
                 .bg(pixel(column, row + 1));
-            buffer.set_string(area.x + x, area.y + y, "▀", style);
+            // Cell by cell: measuring the same character thousands of times a frame is what costs.
+            if let Some(cell) = buffer.cell_mut((area.x + x, area.y + y)) {
+                cell.set_symbol("▀").set_style(style);
+            }
         }
     }
 }
@@ -203,8 +206,12 @@ fn draw_small(glyph: &Glyph, paper: Rgb, area: Rect, buffer: &mut Buffer) {
 fn draw_shares(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let shares = state.tally.shares(state.now);
     let mut rows = vec![numbers(&shares, state, theme)];
-    for (glyph, share) in shares.glyphs.iter().take(2) {
-        rows.push(bar(&glyph.name(), *share, theme.heading, theme, area.width));
+    // In an order that does not change when one overtakes the other.
+    let mut glyphs: Vec<_> = shares.glyphs.iter().take(2).collect();
+    glyphs.sort_by(|a, b| a.0.cmp(&b.0));
+    for (glyph, share) in glyphs {
+        let ink = ink_of(glyph, theme);
+        rows.push(bar(&glyph.name(), *share, ink, theme, area.width));
     }
     rows.resize(3, Line::default());
     for (rgb, share) in shares.colors.iter().take(2) {
@@ -212,6 +219,16 @@ fn draw_shares(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     }
     for (y, row) in (area.top()..area.bottom()).zip(rows) {
         buffer.set_line(area.x, y, &row, area.width);
+    }
+}
+
+/// Two faces side by side have bars of two colours.
+fn ink_of(glyph: &Glyph, theme: &Theme) -> Rgb {
+    match glyph {
+        Glyph::Face(Smiley::Grinning) => theme.heading,
+        Glyph::Face(Smiley::HeartEyes) => theme.bad,
+        Glyph::Face(Smiley::RollingEyes) => theme.accent,
+        _ => theme.dim,
     }
 }
 

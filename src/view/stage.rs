@@ -272,13 +272,22 @@ fn worth_showing(lines: &[DiffLine], most: usize) -> Vec<DiffLine> {
     if lines.len() <= most {
         return lines.to_vec();
     }
+    let all_new = |line: &DiffLine| matches!(line, DiffLine::New(_));
+    if !lines.iter().all(all_new) {
+        // What changes comes first; what stays the same is in the file.
+        let changed = lines
+            .iter()
+            .filter(|l| matches!(l, DiffLine::New(_) | DiffLine::Old(_)));
+        let mut shown: Vec<DiffLine> = changed.cloned().collect();
+        if shown.len() > most {
+            let left = shown.len() + 1 - most;
+            shown.truncate(most.saturating_sub(1));
+            shown.push(DiffLine::Skipped(left));
+        }
+        return shown;
+    }
     let is_rules = |line: &DiffLine| matches!(line, DiffLine::New(text) if text.trim() == "rules:");
-    let only_new = lines.iter().all(|l| matches!(l, DiffLine::New(_)));
-    let start = lines
-        .iter()
-        .position(is_rules)
-        .filter(|_| only_new)
-        .unwrap_or(0);
+    let start = lines.iter().position(is_rules).unwrap_or(0);
     let rest = &lines[start..];
     if rest.len() <= most {
         return rest.to_vec();

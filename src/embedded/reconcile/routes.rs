@@ -54,7 +54,7 @@ fn parent_status(
             generation,
         ),
     };
-    let resolved = match unresolved(table, route) {
+    let resolved = match unresolved(table, route, parent) {
         None => condition(
             "ResolvedRefs",
             true,
@@ -76,7 +76,7 @@ fn parent_status(
     Some(json!({"parentRef": parent, "controllerName": CONTROLLER, "conditions": conditions}))
 }
 
-fn unresolved(table: &RouteTable, route: &Value) -> Option<(&'static str, String)> {
+fn unresolved(table: &RouteTable, route: &Value, parent: &Value) -> Option<(&'static str, String)> {
     let namespace = route["metadata"]["namespace"].as_str().unwrap_or("");
     let rules = route["spec"]["rules"].as_array().into_iter().flatten();
     for backend in rules.flat_map(|r| r["backendRefs"].as_array().into_iter().flatten()) {
@@ -86,6 +86,16 @@ fn unresolved(table: &RouteTable, route: &Value) -> Option<(&'static str, String
                 "InvalidKind",
                 format!("backend kind {kind} is not supported"),
             ));
+        }
+        let elsewhere = backend["namespace"]
+            .as_str()
+            .is_some_and(|n| n != namespace);
+        if elsewhere && parent["kind"] == "Gateway" {
+            let message = format!(
+                "backend {} is in another namespace and there is no ReferenceGrant",
+                backend["name"].as_str().unwrap_or("")
+            );
+            return Some(("RefNotPermitted", message));
         }
         if compile::backend(table, namespace, backend).is_none() {
             let name = backend["name"].as_str().unwrap_or("");

@@ -131,11 +131,20 @@ fn address(pod: &Value, target: &Value) -> Option<SocketAddr> {
         .and_then(|(_, address)| address.parse().ok())
 }
 
+/// Which namespaces' Services a route's backends may be in: its own for a Gateway's, any for a mesh's
+/// (GEP-1294).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    OwnNamespace,
+    Anywhere,
+}
+
 fn add_route(table: &mut RouteTable, store: &Store, route: &Value) {
     for parent in array(&route["spec"]["parentRefs"]) {
         match attach::attach(store, route, parent) {
             Attachment::Gateway(gateway, names) => {
-                let rules = rules(table, route);
+                // Without a ReferenceGrant a Gateway's route may not use another namespace's Services.
+                let rules = rules(table, route, Reach::OwnNamespace);
                 for listener in &mut table.listeners {
                     if listener.gateway == gateway && names.contains(&listener.name) {
                         listener.rules.extend(rules.iter().cloned());
@@ -143,7 +152,7 @@ fn add_route(table: &mut RouteTable, store: &Store, route: &Value) {
                 }
             }
             Attachment::Service(service, ports) => {
-                let rules = rules(table, route);
+                let rules = rules(table, route, Reach::Anywhere);
                 let namespace = route["metadata"]["namespace"].as_str().unwrap_or("");
                 let consumer = (namespace != service.namespace).then(|| namespace.to_owned());
                 if let Some(entry) = table.services.get_mut(&service) {
@@ -158,7 +167,7 @@ fn add_route(table: &mut RouteTable, store: &Store, route: &Value) {
     }
 }
 
-fn rules(table: &RouteTable, route: &Value) -> Vec<Rule> {
+fn rules(table: &RouteTable, route: &Value, reach: Reach) -> Vec<Rule> {
     let namespace = route["metadata"]["namespace"].as_str().unwrap_or("");
     let name = route["metadata"]["name"].as_str().unwrap_or("");
     let hostnames: Vec<String> = array(&route["spec"]["hostnames"])
@@ -166,7 +175,7 @@ fn rules(table: &RouteTable, route: &Value) -> Vec<Rule> {
         .collect();
     let mut rules = Vec::new();
     for rule in array(&route["spec"]["rules"]) {
-        let action = Arc::new(action(table, namespace, rule));
+        let action = Arc::new(action(table, namespace, rule, reach));
         let matches: Vec<Match> = array(&rule["matches"]).map(matched).collect();
         for matched in matches {
             rules.push(Rule {
@@ -214,7 +223,7 @@ fn matched(object: &Value) -> Match {
     }
 }
 
-fn action(table: &RouteTable, namespace: &str, rule: &Value) -> Action {
+fn action(table: &RouteTable, namespace: &str, rule: &Value, reach: Reach) -> Action {
     let mut action = Action {
         request_timeout: rule["timeouts"]["request"]
             .as_str()
@@ -254,7 +263,8 @@ fn action(table: &RouteTable, namespace: &str, rule: &Value) -> Action {
     action.backends = array(&rule["backendRefs"])
         .map(|b| WeightedBackend {
             weight: b["weight"].as_u64().unwrap_or(1).min(1_000_000) as u32,
-            service: backend(table, namespace, b),
+            service: backend(table, namespace, b)
+                .filter(|(service, _)| reach == Reach::Anywhere || service.namespace == namespace),
         })
         .collect();
     action

@@ -339,3 +339,20 @@ fn a_service_without_ready_pods_is_503() {
     assert_eq!(in_mesh(&store, "app", "a", "/", ""), 503);
     assert_eq!(in_mesh(&store, "app", "nope", "/", ""), 502);
 }
+
+#[test]
+fn a_gateways_route_may_not_use_another_namespaces_services() {
+    let mut store = world();
+    let rules = json!([{"backendRefs": [{"name": "a", "namespace": "app", "port": 80}]}]);
+    put(
+        &mut store,
+        "HTTPRoute",
+        "other",
+        "r",
+        "t1",
+        on_gateway(rules.clone()),
+    );
+    assert_eq!(at_gateway(&store, "h", "/"), 500);
+    put(&mut store, "HTTPRoute", "app", "r", "t0", on_gateway(rules));
+    assert_eq!(at_gateway(&store, "h", "/"), 1);
+}
