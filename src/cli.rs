@@ -40,6 +40,9 @@ pub struct ScriptArgs {
     /// Words for the script: `$1`, `$2` …
     #[arg(allow_hyphen_values = false)]
     pub args: Vec<String>,
+    /// demosh's options, accepted so that its users' habits work.
+    #[command(flatten)]
+    pub demosh: Demosh,
 }
 
 /// `footlights present`.
@@ -54,22 +57,19 @@ pub struct Present {
     /// Type nothing out: commands appear at once.
     #[arg(long)]
     pub no_typing: bool,
-    /// demosh's options, accepted so that its users' habits work.
-    #[command(flatten)]
-    pub demosh: Demosh,
 }
 
 /// Options of demosh.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct Demosh {
     /// Accepted for demosh's sake: there is no blurb.
     #[arg(long, hide = true)]
     pub no_blurb: bool,
-    /// Accepted for demosh's sake.
-    #[arg(long, hide = true)]
+    /// Read no init file (.demoshrc).
+    #[arg(long)]
     pub no_init: bool,
-    /// Accepted for demosh's sake.
-    #[arg(long, hide = true)]
+    /// Do without the macros wait_clear, browser_then_terminal and start_livecast.
+    #[arg(long)]
     pub no_builtins: bool,
     /// Accepted for demosh's sake: the log says more.
     #[arg(long, hide = true)]
@@ -91,6 +91,9 @@ pub struct Rehearse {
     /// A command that runs longer than this has failed, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub step_timeout: u64,
+    /// demosh's options, accepted so that its users' habits work.
+    #[command(flatten)]
+    pub demosh: Demosh,
 }
 
 /// `footlights record`.
@@ -170,7 +173,7 @@ fn size(text: &str) -> Result<(u16, u16), String> {
 }
 
 /// Words that clap takes for subcommands.
-const SUBCOMMANDS: [&str; 6] = ["present", "rehearse", "record", "plan", "cluster", "help"];
+const SUBCOMMANDS: [&str; 6] = crate::script::names::MODES;
 
 /// Makes `footlights SCRIPT …` into `footlights present -- SCRIPT …`, and nothing into
 /// `footlights present`. All that follows such a script is the script's, options too.

@@ -6,19 +6,23 @@
 
 mod effect;
 mod event;
+mod play;
 mod state;
-mod walk;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use effect::Effect;
-pub use event::{Event, Exit, Id, Intent};
+pub use event::{Event, Exit, Id, Intent, Nested};
 pub use state::{
     Block, Check, Cluster, CommandBlock, Outcome, Overlay, Phase, State, StepResult, Wait,
 };
 
 use crate::audience::claim::{Judge, Standing};
 use crate::audience::{Grid, Sample, Tally};
+use crate::script::directive::Target;
+use crate::script::interpolate::Variables;
+use crate::script::walk::{Step, Walk};
 use crate::script::{Location, Script};
 
 /// How a show is run.
@@ -62,11 +66,12 @@ const STUBBORN: Duration = Duration::from_secs(2);
 
 /// A show.
 pub struct Engine {
-    script: Script,
     settings: Settings,
+    target: Target,
     state: State,
-    at: usize,
-    walk: walk::Walk,
+    /// The scripts that are being played, the outermost first: there is always one.
+    frames: Vec<play::Frame>,
+    last: play::Last,
     next_id: Id,
     random: fastrand::Rng,
     /// The command that is typed, waits or runs.
@@ -81,10 +86,8 @@ pub struct Engine {
 #[derive(Clone, Debug)]
 struct Current {
     id: Id,
-    text: String,
+    step: Step,
     location: Location,
-    shown: bool,
-    wait_after: bool,
     /// The timer of its time-out.
     deadline: Option<Id>,
     /// How often its time has been up.
@@ -94,14 +97,18 @@ struct Current {
 }
 
 impl Engine {
-    /// A show that has not begun; the first event begins it.
-    pub fn new(script: Script, badge: &str, settings: Settings) -> Self {
+    /// A show that has not begun; the first event begins it. `variables` is what `${NAME}` shows
+    /// until the first command has ended.
+    pub fn new(script: Script, badge: &str, variables: Variables, settings: Settings) -> Self {
+        let target = Target::Embedded;
+        let title = script.title();
+        let walk = Walk::new(Arc::new(script), target);
         let state = State {
-            title: script.title(),
+            title,
             badge: badge.to_owned(),
             section: None,
             step: 0,
-            steps: walk::count_steps(&script),
+            steps: walk.count_steps(),
             page: Vec::new(),
             history: Vec::new(),
             looking_back: 0,
@@ -119,11 +126,11 @@ impl Engine {
             note: None,
         };
         Engine {
-            walk: walk::Walk::new(script.article),
-            script,
+            frames: vec![play::Frame::new(walk, Arc::new(variables))],
+            last: play::Last::default(),
+            target,
             settings,
             state,
-            at: 0,
             next_id: 1,
             random: fastrand::Rng::with_seed(1),
             current: None,
@@ -159,7 +166,14 @@ impl Engine {
                 }
                 self.focus_full_screen_program(id);
             }
-            Event::Exited(id, exit) => self.exited(id, exit),
+            Event::Exited(id, exit) => {
+                let flow = self.exited(id, exit);
+                self.follow(flow);
+            }
+            Event::Nested(id, nested) => {
+                let flow = self.nested(id, nested);
+                self.follow(flow);
+            }
             Event::Predicted(id, changes) => {
                 if let Some(command) = self.state.command(id) {
                     command.predicted = changes;
@@ -174,6 +188,12 @@ impl Engine {
             Event::Tick => {}
         }
         std::mem::take(&mut self.effects)
+    }
+
+    /// The innermost script.
+    fn frame(&mut self) -> &mut play::Frame {
+        // The outermost frame is never taken off.
+        self.frames.last_mut().expect("there is always a frame")
     }
 
     fn wait(&mut self, wait: Wait) {
@@ -208,6 +228,7 @@ impl Engine {
                 self.state.looking_back = (self.state.looking_back + 1).min(most);
             }
             Intent::Skip => self.skip(),
+            Intent::Repeat => self.repeat(),
             Intent::Interrupt => self.interrupt(),
             Intent::Focus => {
                 if let Phase::Running { focus, .. } = &mut self.state.phase {
@@ -249,13 +270,20 @@ impl Engine {
         }
         match self.state.phase {
             Phase::Typing { .. } => {
-                self.typed();
+                let mut flow = self.typed();
                 let waits = self.state.phase == Phase::Waiting(Wait::BeforeCommand);
                 if intent == Intent::Enter && waits {
-                    self.run();
+                    flow = self.run();
+                }
+                self.follow(flow);
+            }
+            Phase::Waiting(Wait::BeforeCommand) => {
+                let danger = self.current.as_ref().is_some_and(|c| c.step.danger);
+                if !danger || intent == Intent::Enter {
+                    let flow = self.run();
+                    self.follow(flow);
                 }
             }
-            Phase::Waiting(Wait::BeforeCommand) => self.run(),
             Phase::Waiting(Wait::Stop | Wait::Failure) => self.go_on(),
             Phase::Waiting(Wait::End) => self.end(Outcome::Finished),
             Phase::Judging { .. } => self.leave_judging(),
@@ -278,21 +306,6 @@ impl Engine {
         too_soon
     }
 
-    fn skip(&mut self) {
-        let waiting = matches!(
-            self.state.phase,
-            Phase::Typing { .. } | Phase::Waiting(Wait::BeforeCommand)
-        );
-        if let (true, Some(current)) = (waiting, self.current.take()) {
-            if let Some(command) = self.state.command(current.id) {
-                command.typed = None;
-                command.skipped = true;
-            }
-            self.walk.skip_expectations = true;
-            self.go_on();
-        }
-    }
-
     fn interrupt(&mut self) {
         match (&self.state.phase, &self.current) {
             (Phase::Running { id, .. }, _) => self.effects.push(Effect::Interrupt(*id)),
@@ -303,7 +316,10 @@ impl Engine {
 
     fn timer(&mut self, id: Id) {
         match self.state.phase {
-            Phase::Typing { timer } if timer == id => self.type_on(),
+            Phase::Typing { timer } if timer == id => {
+                let flow = self.type_on();
+                self.follow(flow);
+            }
             Phase::Running { id: run, .. } => self.command_is_late(id, run),
             Phase::Judging { .. } => {
                 let now = self.state.now;
@@ -344,7 +360,8 @@ impl Engine {
                     status: 137,
                     ..Exit::default()
                 };
-                return self.exited(run, exit);
+                let flow = self.exited(run, exit);
+                return self.follow(flow);
             }
         }
         self.effects.push(Effect::Deadline {
@@ -409,7 +426,8 @@ impl Engine {
                 seen.n
             ),
         };
-        self.check_is_done(check);
+        let flow = self.check_is_done(check);
+        self.follow(flow);
     }
 
     fn leave_judging(&mut self) {
@@ -432,20 +450,20 @@ impl Engine {
             _ => None,
         };
         if let Some(command) = running
-            .or(self.walk.last_command)
+            .or(self.last.command)
             .and_then(|id| self.state.command(id))
         {
             command.changes.push(change.clone());
         }
         match (running, self.state.results.last_mut()) {
             (None, Some(result)) => result.changes.push(change),
-            _ => self.walk.pending_changes.push(change),
+            _ => self.last.pending_changes.push(change),
         }
     }
 
     fn cluster_failed(&mut self, why: String) {
         let location = Location {
-            file: self.script.file.clone(),
+            file: self.frames[0].walk.script().file.clone(),
             line: 1,
         };
         self.state.cluster = Cluster::Failed(why.clone());

@@ -35,6 +35,7 @@ pub fn intent(key: KeyEvent, state: &State) -> Option<Intent> {
         (KeyCode::Char('y' | 'Y'), _) if state.overlay == Overlay::Quit => Some(Intent::Yes),
         (KeyCode::Char('q' | 'Q'), _) => Some(Intent::Quit),
         (KeyCode::Char('+'), _) => Some(Intent::Skip),
+        (KeyCode::Char('-'), _) => Some(Intent::Repeat),
         (KeyCode::Char('z'), _) => Some(Intent::Zoom),
         (KeyCode::Char('b' | '.'), _) => Some(Intent::Blank),
         (KeyCode::Char('?' | 'h'), _) => Some(Intent::Help),
@@ -84,7 +85,7 @@ fn bytes(key: KeyEvent) -> Option<Vec<u8>> {
 mod tests {
     use super::*;
     use crate::engine::{Engine, GRACE, OnFailure, Settings, Typing};
-    use crate::script;
+    use crate::script::{self, interpolate::Variables};
 
     fn state(phase: Phase) -> State {
         let settings = Settings {
@@ -93,7 +94,8 @@ mod tests {
             step_timeout: None,
             grace: GRACE,
         };
-        let mut state = Engine::new(script::parse("x.md", "a"), "EMBEDDED", settings)
+        let script = script::parse("x.md", "a");
+        let mut state = Engine::new(script, "EMBEDDED", Variables::new(), settings)
             .state()
             .clone();
         state.phase = phase;

@@ -23,6 +23,7 @@ pub mod drive;
 pub mod embedded;
 pub mod engine;
 pub mod input;
+pub mod load;
 pub mod log;
 pub mod manifest;
 pub mod mode;

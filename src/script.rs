@@ -1,17 +1,28 @@
 //! Scripts: annotated Markdown or shell, read line by line into elements.
 //!
 //! Pure. Reading follows DEMOSH.md: lines decide, not CommonMark, so that directives which a
-//! CommonMark parser would swallow keep working. A script is never half read: all diagnostics are
-//! found at once.
+//! CommonMark parser would swallow keep working.
+//!
+//! ```text
+//! text ──read (markdown, shell, complete)──> parts of a file
+//!      ──load (imports, macros, hooks)─────> Script, names resolved, all diagnostics
+//!      ──walk──────────────────────────────> what is shown and run, in order: engine and plan
+//! ```
 
 pub mod complete;
 pub mod diagnostic;
 pub mod directive;
 pub mod expect;
 pub mod front;
+pub mod interpolate;
+pub mod load;
 mod markdown;
+pub mod names;
+pub mod read;
 mod shell;
+pub mod walk;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use diagnostic::{Diagnostic, Severity};
@@ -41,12 +52,49 @@ pub enum Element {
     Prose(String),
     /// A comment of a shell script or a `bash` fence, with its `#`.
     Comment(String),
-    /// An empty line of shell.
-    Blank,
-    /// What bash gets.
-    Command(String),
-    /// `<!-- @word … -->` or `#@word …`.
+    /// Something that is executed.
+    Command(Command),
+    /// A directive that is not executed.
     Directive(Directive),
+    /// What runs if a hook is set.
+    IfHook {
+        /// The hook.
+        name: String,
+        /// What runs.
+        body: Arc<[Placed]>,
+    },
+}
+
+/// Something that is executed, from a fence or from a directive.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command {
+    /// As written; a directive's without its `@`.
+    pub text: String,
+    /// Who executes it.
+    pub role: Role,
+    /// From a directive: never shown, never waited for.
+    pub meta: bool,
+}
+
+/// Who executes a command.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// bash.
+    Bash,
+    /// The body of the macro of that name.
+    Macro(String),
+    /// Footlights plays another script: what stands behind `$SHELL`.
+    Nested(String),
+    /// The words are printed.
+    Print(String),
+    /// The stage is cleared.
+    Clear,
+    /// A pause: `@wait`.
+    Wait,
+    /// Nobody: a bare `wait`.
+    Nobody,
+    /// It is typed and not run: `#$ …`.
+    Typed,
 }
 
 /// An element and where it stands.
@@ -88,8 +136,12 @@ pub struct Script {
     pub file: Arc<str>,
     /// What the front matter says.
     pub front: Front,
-    /// The elements, in order.
-    pub elements: Vec<Placed>,
+    /// The elements, in order, imports in their place.
+    pub elements: Arc<[Placed]>,
+    /// The bodies of macros; the last definition of a name counts for all calls.
+    pub macros: BTreeMap<String, Arc<[Placed]>>,
+    /// Hooks: the body of each, none if its variable is not set.
+    pub hooks: BTreeMap<String, Option<String>>,
     /// An article without demosh directives starts shown, a page a heading.
     pub article: bool,
     /// What is wrong with it.
@@ -99,9 +151,7 @@ pub struct Script {
 impl Script {
     /// True if it must not be run.
     pub fn has_errors(&self) -> bool {
-        self.diagnostics
-            .iter()
-            .any(|d| d.severity == Severity::Error)
+        self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
     /// The title: of the front matter, else the first heading, else the file's name.
@@ -121,52 +171,19 @@ impl Script {
             name.to_owned()
         })
     }
+
+    /// What a shell is told before the first element: the functions of the hooks.
+    pub fn prologue(&self) -> Vec<String> {
+        self.hooks
+            .iter()
+            .map(|(name, body)| format!("{name}() {{ {}\n}}", body.as_deref().unwrap_or(":;")))
+            .collect()
+    }
 }
 
-/// Reads a script.
+/// Reads one script: no imports, no init file, no hooks set.
 pub fn parse(file: &str, text: &str) -> Script {
-    let file: Arc<str> = file.into();
-    let mut diagnostics = Vec::new();
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let lines: Vec<&str> = text
-        .split('\n')
-        .map(|line| line.strip_suffix('\r').unwrap_or(line))
-        .collect();
-    // A final newline ends the last line; it does not begin another.
-    let lines = match lines.split_last() {
-        Some((&"", rest)) => rest,
-        _ => &lines[..],
-    };
-    let (front, skipped) = front::read(&file, lines, &mut diagnostics);
-    let syntax = Syntax::of(&file);
-    let mut reader = Reader {
-        file: file.clone(),
-        lines,
-        next: skipped,
-        elements: Vec::new(),
-        diagnostics,
-    };
-    match syntax {
-        Syntax::Markdown => markdown::read(&mut reader),
-        Syntax::Shell => shell::read(&mut reader, shell::Until::End),
-    }
-    let demosh = reader
-        .elements
-        .iter()
-        .any(|p| matches!(&p.element, Element::Directive(d) if d.is_demosh()));
-    let article = syntax == Syntax::Markdown && !demosh;
-    let elements = if article {
-        into_pages(reader.elements)
-    } else {
-        reader.elements
-    };
-    Script {
-        file,
-        front,
-        elements,
-        article,
-        diagnostics: reader.diagnostics,
-    }
+    load::load(&load::Loading::alone(file, text))
 }
 
 /// The heading that a chunk of prose begins with: its level and text.
@@ -175,99 +192,6 @@ pub fn heading(text: &str) -> Option<(usize, String)> {
     let level = line.bytes().take_while(|b| *b == b'#').count();
     let title = line[level..].strip_prefix(' ')?.trim();
     (1..=6).contains(&level).then(|| (level, title.to_owned()))
-}
-
-/// Cuts an article's prose at its headings, and turns the page at each but the first.
-fn into_pages(elements: Vec<Placed>) -> Vec<Placed> {
-    let mut pages: Vec<Placed> = Vec::new();
-    for placed in elements {
-        let Element::Prose(text) = &placed.element else {
-            pages.push(placed);
-            continue;
-        };
-        for (offset, part) in split_at_headings(text) {
-            let location = Location {
-                file: placed.location.file.clone(),
-                line: placed.location.line + offset,
-            };
-            let has_page = pages.iter().any(|p| matches!(p.element, Element::Prose(_)));
-            if has_page && heading(&part).is_some_and(|(level, _)| level <= 2) {
-                pages.push(Placed {
-                    location: location.clone(),
-                    element: Element::Directive(Directive::Page),
-                });
-            }
-            pages.push(Placed {
-                location,
-                element: Element::Prose(part),
-            });
-        }
-    }
-    pages
-}
-
-/// The parts of a chunk, each with the number of lines before it. Fences hide their `#`.
-fn split_at_headings(text: &str) -> Vec<(usize, String)> {
-    let mut parts: Vec<(usize, String)> = Vec::new();
-    let mut in_fence = false;
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        if line.trim_start().starts_with("```") {
-            in_fence = !in_fence;
-        }
-        let starts = !in_fence && heading(line).is_some();
-        match parts.last_mut() {
-            Some((_, part)) if !starts || part.trim().is_empty() => part.push_str(line),
-            _ => parts.push((index, line.to_owned())),
-        }
-    }
-    parts
-}
-
-/// Lines being turned into elements.
-struct Reader<'a> {
-    file: Arc<str>,
-    lines: &'a [&'a str],
-    next: usize,
-    elements: Vec<Placed>,
-    diagnostics: Vec<Diagnostic>,
-}
-
-impl<'a> Reader<'a> {
-    /// The next line and its index, without taking it.
-    fn peek(&self) -> Option<(usize, &'a str)> {
-        self.lines.get(self.next).map(|line| (self.next, *line))
-    }
-
-    fn push(&mut self, index: usize, element: Element) {
-        let location = self.location(index);
-        self.elements.push(Placed { location, element });
-    }
-
-    fn location(&self, index: usize) -> Location {
-        Location {
-            file: self.file.clone(),
-            line: index + 1,
-        }
-    }
-
-    /// Adds a directive from its text after `@`.
-    fn directive(&mut self, index: usize, text: &str) {
-        let line = self.lines[index];
-        let column = line
-            .find(text)
-            .map_or(1, |at| line[..at].chars().count() + 1);
-        match directive::parse(text) {
-            Ok(directive) => self.push(index, Element::Directive(directive)),
-            Err(problem) => self.diagnostics.push(Diagnostic {
-                severity: Severity::Error,
-                location: self.location(index),
-                column,
-                source: line.to_owned(),
-                message: problem.message,
-                help: problem.help,
-            }),
-        }
-    }
 }
 
 #[cfg(test)]

@@ -12,9 +12,12 @@
 //! delays nothing.
 
 mod reap;
+mod state;
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Write};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -28,6 +31,7 @@ use rustix::termios::{Termios, tcgetattr, tcgetpgrp, tcsetattr};
 use tokio::sync::mpsc::UnboundedSender;
 
 use crate::engine::{Event, Exit, Id};
+use crate::script::names;
 use crate::terminal::Terminal;
 
 const SUPERVISOR: &str = include_str!("../assets/shell/supervisor.bash");
@@ -58,8 +62,8 @@ pub enum Input {
 /// What a session needs.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// Variables of every command, besides the environment of this process.
-    pub environment: Vec<(String, String)>,
+    /// The whole environment of commands, but for what a session adds to it.
+    pub environment: Vec<(OsString, OsString)>,
     /// The kubeconfig that commands get, and that is put back if they change it.
     pub kubeconfig: PathBuf,
     /// The directory of stand-ins, first on PATH.
@@ -74,6 +78,37 @@ pub struct Setup {
     pub args: Vec<String>,
     /// Where the first command starts.
     pub directory: PathBuf,
+    /// What bash evaluates before the first command, each by itself.
+    pub prologue: Vec<String>,
+}
+
+/// The words of a nested script, and what it inherits.
+#[derive(Clone, Debug)]
+pub struct Expanded {
+    /// The shell's working directory.
+    pub directory: PathBuf,
+    /// The script's path and its arguments.
+    pub words: Vec<String>,
+    /// The exported variables.
+    pub environment: Vec<(OsString, OsString)>,
+}
+
+/// How a step is run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum StepKind {
+    Command,
+    /// All that it sets is exported.
+    Assignment,
+}
+
+impl StepKind {
+    fn of(command: &str) -> Self {
+        if names::is_assignment(command) {
+            StepKind::Assignment
+        } else {
+            StepKind::Command
+        }
+    }
 }
 
 /// A running session. Dropping it ends everything that it started.
@@ -108,7 +143,7 @@ struct Screen {
 struct Line {
     fifo: Option<File>,
     running: Option<Id>,
-    queued: Option<Id>,
+    queued: Option<(Id, StepKind)>,
     kubeconfig: Option<(PathBuf, Vec<u8>)>,
     bash: Option<Pid>,
 }
@@ -150,19 +185,18 @@ impl Session {
             Input::Nobody => "/dev/null",
         };
         let marker = format!("FOOTLIGHTS_SESSION={}", path.join("session").display());
-        let mut command = Command::new("bash")
+        let command = Command::new("bash")
             .args(["--norc", "--noprofile"])
             .arg(path.join("supervisor"))
             .arg(&path)
             .arg(input)
+            .env_clear()
+            .envs(setup.environment.iter().map(|(name, value)| (name, value)))
             .env("FOOTLIGHTS_SESSION", path.join("session"))
             .env("KUBECONFIG", &setup.kubeconfig)
             .env("TERM", "xterm-256color")
             .env("COLORTERM", "truecolor")
             .env_remove("BASH_ENV");
-        for (name, value) in &setup.environment {
-            command = command.env(name, value);
-        }
         let supervisor = command
             .spawn(pts)
             .context("starting bash: is it installed?")?;
@@ -216,7 +250,13 @@ impl Session {
 
     /// Runs a step. One at a time.
     pub fn run(&self, id: Id, command: &str) -> Result<()> {
-        fs::write(self.directory.path().join("step"), command).context("writing the step")?;
+        let kind = StepKind::of(command);
+        let text = match kind {
+            // Counts as 0 once bash has got to its end; a mistake of syntax does not get there.
+            StepKind::Assignment => format!("{command}\n:"),
+            StepKind::Command => command.to_owned(),
+        };
+        fs::write(self.directory.path().join("step"), text).context("writing the step")?;
         // A program that was killed may have left the terminal in any mode.
         tcsetattr(
             &self.shared.pty,
@@ -228,7 +268,40 @@ impl Session {
         screen.terminal = Terminal::new(screen.size.0, screen.size.1);
         screen.step = Some(id);
         drop(screen);
-        self.shared.send_step(id)
+        self.shared.send_step(id, kind)
+    }
+
+    /// Runs the step that expands the words behind `$SHELL`.
+    pub fn expand(&self, id: Id, words: &str) -> Result<()> {
+        self.run(id, &format!("__footlights_expand {words}"))
+    }
+
+    /// What `expand` made of its words, once that step has ended.
+    pub fn expanded(&self) -> Result<Expanded> {
+        let read = |name: &str| -> Result<Vec<OsString>> {
+            let bytes = fs::read(self.directory.path().join(name))
+                .with_context(|| format!("reading the {name} of the nested script"))?;
+            let fields = bytes.split(|b| *b == 0);
+            let mut fields: Vec<OsString> =
+                fields.map(|f| OsStr::from_bytes(f).to_owned()).collect();
+            // Each is ended by a NUL, so nothing stands behind the last.
+            fields.pop();
+            Ok(fields)
+        };
+        let mut words = read("words")?.into_iter();
+        let directory = words.next().context("the shell told no directory")?;
+        let environment = read("environment")?;
+        let pairs = environment.into_iter().filter_map(|variable| {
+            let bytes = variable.as_bytes();
+            let at = bytes.iter().position(|b| *b == b'=')?;
+            let part = |bytes| OsStr::from_bytes(bytes).to_owned();
+            Some((part(&bytes[..at]), part(&bytes[at + 1..])))
+        });
+        Ok(Expanded {
+            directory: directory.into(),
+            words: words.map(|w| w.to_string_lossy().into_owned()).collect(),
+            environment: pairs.collect(),
+        })
     }
 
     /// Bytes typed by the presenter.
@@ -271,6 +344,11 @@ impl Session {
             .unwrap_or_else(|| self.setup.directory.clone())
     }
 
+    /// Columns and rows.
+    pub fn size(&self) -> (u16, u16) {
+        lock(&self.shared.screen).size
+    }
+
     /// Another size of the stage.
     pub fn resize(&self, columns: u16, rows: u16) {
         let mut screen = lock(&self.shared.screen);
@@ -308,8 +386,14 @@ struct Greeting(String);
 impl Greeting {
     fn new(setup: &Setup) -> Self {
         let args: Vec<String> = setup.args.iter().map(|arg| quoted(arg)).collect();
+        let prologue: String = setup
+            .prologue
+            .iter()
+            .map(|text| format!("eval {}\n", quoted(text)))
+            .collect();
         Greeting(format!(
-            "__footlights_bin={}; __footlights_start={}; BASH_ARGV0={}; set -- {}",
+            "{{ :\n{prologue}}} 2>/dev/null; \
+             __footlights_bin={}; __footlights_start={}; BASH_ARGV0={}; set -- {}",
             quoted(&setup.bin.to_string_lossy()),
             quoted(&setup.directory.to_string_lossy()),
             quoted(&setup.script.to_string_lossy()),
@@ -320,16 +404,21 @@ impl Greeting {
 
 impl Shared {
     /// Sends a step to bash, or keeps it until bash is ready.
-    fn send_step(&self, id: Id) -> Result<()> {
+    fn send_step(&self, id: Id, kind: StepKind) -> Result<()> {
         let mut line = lock(&self.line);
         line.running = Some(id);
         match &mut line.fifo {
-            None => line.queued = Some(id),
+            None => line.queued = Some((id, kind)),
             Some(fifo) => {
+                let (before, kind) = match kind {
+                    StepKind::Assignment => ("set -a; ", "assignment"),
+                    StepKind::Command => ("", "command"),
+                };
                 let text = format!(
-                    "__footlights_begin; IFS= read -r -d '' __footlights_text <\"$__footlights_dir/step\"\n\
-                     LINENO=0; eval \"$__footlights_text\"\n\
-                     {{ __footlights_end {id} $?; }} 2>/dev/null\n"
+                    "{{ __footlights_begin; IFS= builtin read -r -d '' __footlights_text \
+                     <\"$__footlights_dir/step\"; }} 2>/dev/null\n\
+                     {before}LINENO=0; eval \"${{__footlights_xtrace:-}}$__footlights_text\"\n\
+                     {{ __footlights_end {id} $? {kind} \"$@\"; }} 2>/dev/null\n"
                 );
                 fifo.write_all(text.as_bytes())
                     .context("handing the step to bash")?;
@@ -453,8 +542,8 @@ impl Shared {
         line.fifo = Some(fifo);
         let queued = line.queued.take();
         drop(line);
-        if let Some(id) = queued
-            && let Err(error) = self.send_step(id)
+        if let Some((id, kind)) = queued
+            && let Err(error) = self.send_step(id, kind)
         {
             tracing::error!(%error, "the step could not be handed to the new shell");
         }
@@ -471,6 +560,17 @@ impl Shared {
         line.running = None;
         let guarded = guard(&line, kubeconfig);
         drop(line);
+        // Whole only now: a bash that dies while it saves leaves the state of before.
+        let saved = fs::rename(
+            self.directory.join("state.new"),
+            self.directory.join("state"),
+        );
+        if let Err(error) = saved {
+            tracing::warn!(%error, "the shell's state could not be saved");
+        }
+        let state = fs::read(self.directory.join("state")).ok();
+        let variables =
+            state.map(|state| Arc::new(state::variables(&String::from_utf8_lossy(&state))));
         let deadline = Instant::now() + DRAIN;
         let mut screen = lock(&self.screen);
         while !screen.terminal.has_ended(id) && Instant::now() < deadline {
@@ -485,6 +585,7 @@ impl Shared {
                 status,
                 errexit,
                 guarded,
+                variables,
             },
         );
     }

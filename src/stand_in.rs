@@ -12,6 +12,9 @@ use anyhow::Result;
 
 use crate::mode::Outcome;
 
+/// The name of the tool that is always there, real or not.
+pub const KUBECTL: &str = "kubectl";
+
 /// A tool that this binary can stand in for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tool {
@@ -22,7 +25,7 @@ pub enum Tool {
 /// The tool that the binary was called as, if it was.
 pub fn called_as(program: Option<&OsString>) -> Option<Tool> {
     let name = Path::new(program?).file_name()?;
-    (name == "kubectl").then_some(Tool::Kubectl)
+    (name == KUBECTL).then_some(Tool::Kubectl)
 }
 
 impl Tool {
@@ -40,9 +43,9 @@ pub fn install() -> Result<tempfile::TempDir> {
         .prefix("footlights-bin-")
         .tempdir()?;
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = std::env::split_paths(&path).any(|directory| directory.join("kubectl").is_file());
+    let found = std::env::split_paths(&path).any(|directory| directory.join(KUBECTL).is_file());
     if !found {
-        std::os::unix::fs::symlink(std::env::current_exe()?, bin.path().join("kubectl"))?;
+        std::os::unix::fs::symlink(std::env::current_exe()?, bin.path().join(KUBECTL))?;
     }
     Ok(bin)
 }

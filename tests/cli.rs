@@ -51,7 +51,6 @@ fn bad_input_is_named_and_leaves_nothing_behind() {
         &["needs a terminal", "rehearse"],
     );
     refused(&["demos/tour/tour.md"], 2, &["needs a terminal"]);
-    refused(&["plan", &directive], 1, &["directive.md:2"]);
     refused(
         &["record", "tour", "-o", "/nonexistent/x.cast"],
         2,
@@ -72,6 +71,13 @@ fn bad_input_is_named_and_leaves_nothing_behind() {
         2,
         &["pink", "dark and light"],
     );
+    let planned = Place::new().run(&["plan", &directive]).exits(1);
+    assert!(
+        planned.stderr.contains("directive.md:2:"),
+        "{}",
+        planned.stderr
+    );
+    assert!(planned.stdout.contains("# T"), "what is sound is planned");
     let place = Place::new();
     let finished = place.run(&["rehearse", &nothing]).exits(2);
     assert!(

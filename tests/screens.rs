@@ -31,7 +31,7 @@ impl Show {
         };
         let script = script::parse("x.md", text);
         let mut show = Show {
-            engine: Engine::new(script, "EMBEDDED", settings),
+            engine: Engine::new(script, "EMBEDDED", Default::default(), settings),
             now: Duration::ZERO,
             running: None,
             typed: None,

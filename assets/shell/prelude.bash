@@ -1,8 +1,6 @@
 # Read once by each bash of a session, before its first step.
 set -m
 shopt -s expand_aliases
-[ ! -f "$__footlights_dir/state" ] || . "$__footlights_dir/state"
-cd -- "${__footlights_cwd:-$__footlights_start}"
 
 # Before each step: what Footlights vouches for is put back.
 __footlights_begin() {
@@ -11,33 +9,72 @@ __footlights_begin() {
     "$__footlights_bin":*) ;;
     *) PATH=$__footlights_bin:$PATH ;;
   esac
-  # Without a handler of its own a script's loops would go on after Ctrl-C.
-  [ -n "$(trap -p INT)" ] || trap 'break 99 2>/dev/null; return 130 2>/dev/null' INT
+  __footlights_interrupted= __footlights_allexport=${-//[!a]/} __footlights_trap=
+  # A file and not a substitution: that would be one more process a step.
+  builtin trap -p INT >"$__footlights_dir/trap"
+  IFS= builtin read -r __footlights_trap <"$__footlights_dir/trap"
+  [ -n "$__footlights_trap" ] || builtin trap "$__footlights_interrupt" INT
 }
 
-# After each step: the mark that ends its output, the state to restore, and the report.
+# Ctrl-C, where the script has no handler of its own: all that is left of the step is skipped, loops
+# are left, functions run empty. (With extdebug a DEBUG trap that fails skips its command.)
+__footlights_interrupt='
+  __footlights_interrupted=1
+  shopt -s extdebug
+  trap "__footlights_passes \"\$BASH_COMMAND\" || { break 99 2>/dev/null; false; }" DEBUG
+  break 99 2>/dev/null'
+__footlights_passes() {
+  case $1 in
+    __footlights_* | 'case $__footlights_interrupted'* | 'builtin trap - DEBUG') return 0 ;;
+  esac
+  return 1
+}
+
+# After each step: the mark that ends its output, the state to restore, and the report. Arguments:
+# the step's number, its status, what it was, and the positional parameters.
 __footlights_end() {
+  __footlights_id=$1 __footlights_status=$2 __footlights_kind=$3
+  case $__footlights_interrupted in 1)
+    builtin trap - DEBUG
+    shopt -u extdebug
+    __footlights_status=130
+    ;;
+  esac
+  shift 3
+  __footlights_zero=$0
+  __footlights_arguments=("$@")
+  [ "$__footlights_kind$__footlights_allexport" != assignment ] || set +a
   __footlights_errexit=0
   case $- in *e*) set +e; __footlights_errexit=1 ;; esac
-  builtin printf '\033]7717;%s\007' "$1" >/dev/tty
+  __footlights_xtrace=
+  case $- in *x*) set +x; __footlights_xtrace='set -x; ' ;; esac
+  builtin printf '\033]7717;%s\007' "$__footlights_id" >/dev/tty
   __footlights_save >"$__footlights_dir/state.new"
-  command -p mv -f -- "$__footlights_dir/state.new" "$__footlights_dir/state"
-  builtin printf 'END\0%s\0%s\0%s\0%s\0' "$1" "$2" "$__footlights_errexit" "$KUBECONFIG" \
-    >"$__footlights_dir/out"
+  builtin printf 'END\0%s\0%s\0%s\0%s\0' "$__footlights_id" "$__footlights_status" \
+    "$__footlights_errexit" "$KUBECONFIG" >"$__footlights_dir/out"
 }
 
+# The variables come first: Footlights reads there what `${NAME}` shows.
 __footlights_save() {
-  builtin compgen -v | while IFS= read -r __footlights_name; do
-    case $__footlights_name in
-      BASH* | DIRSTACK | EPOCH* | EUID | FUNCNAME | GROUPS | HISTCMD | LINENO | PIPESTATUS | PPID | \
-        RANDOM | SECONDS | SHELLOPTS | SRANDOM | UID | _ | __footlights_*) ;;
-      *) builtin declare -p -- "$__footlights_name" 2>/dev/null ;;
-    esac
-  done
+  builtin declare -p
   builtin declare -f
   builtin alias -p
   builtin shopt -p
   builtin shopt -po
   builtin trap -p
-  builtin printf 'umask %s\n__footlights_cwd=%q\n' "$(umask)" "$PWD"
+  builtin umask -p
+  builtin printf '__footlights_cwd=%q\n' "$PWD"
 }
+
+# The words behind `$SHELL`: the script to play, its arguments, and what it inherits.
+__footlights_expand() {
+  builtin printf '%s\0' "$PWD" "$@" >"$__footlights_dir/words"
+  command -p env -0 >"$__footlights_dir/environment"
+}
+
+# A new bash takes over where the last one ended. What bash keeps for itself is read-only and stays.
+if [ -f "$__footlights_dir/state" ]; then
+  . "$__footlights_dir/state" 2>/dev/null
+  set -- "${__footlights_arguments[@]}"
+fi
+builtin cd -- "${__footlights_cwd:-$__footlights_start}"

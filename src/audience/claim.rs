@@ -318,7 +318,7 @@ mod tests {
 
     /// Judges a claim on answers with a share that may depend on the answer's number, 300 a second.
     fn judge(claim: &str, share: impl Fn(u64) -> f64, random: &mut fastrand::Rng) -> Judge {
-        let claim = expect::parse(claim).unwrap().claim;
+        let claim = expect::parse(claim).unwrap().unwrap().claim;
         let mut judge = Judge::new(&claim, Duration::ZERO).unwrap();
         for i in 0.. {
             let at = Duration::from_micros(i * 3_333);
@@ -411,7 +411,10 @@ mod tests {
 
     #[test]
     fn quick_answers_do_not_count_before_slow_ones() {
-        let claim = expect::parse("all smiley=HeartEyes").unwrap().claim;
+        let claim = expect::parse("all smiley=HeartEyes")
+            .unwrap()
+            .unwrap()
+            .claim;
         let mut judge = Judge::new(&claim, Duration::ZERO).unwrap();
         for number in 1..=200 {
             judge.take(sample(number, true, Duration::ZERO));
@@ -423,7 +426,11 @@ mod tests {
 
     #[test]
     fn errors_and_other_looks_are_misses() {
-        let look = |text: &str| match expect::parse(&format!("all {text}")).unwrap().claim {
+        let look = |text: &str| match expect::parse(&format!("all {text}"))
+            .unwrap()
+            .unwrap()
+            .claim
+        {
             Claim::All { look, .. } => look,
             other => panic!("{other:?}"),
         };

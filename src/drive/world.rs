@@ -1,8 +1,9 @@
 //! What effects are performed on: the shell, the cluster, the sampler, timers.
 
 use std::collections::HashMap;
-use std::path::PathBuf;
-use std::sync::{Arc, OnceLock};
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -15,8 +16,10 @@ use crate::cluster::{self, Target, predict};
 use crate::diff::Verb;
 use crate::embedded::EmbeddedCluster;
 use crate::embedded::profile::Profile;
-use crate::engine::{Effect, Event, Id};
+use crate::engine::{Effect, Event, Id, Nested};
+use crate::load::{self, Extras};
 use crate::sample::Sampler;
+use crate::script::load::Place;
 use crate::shell::{Input, Session, Setup};
 use crate::stand_in;
 
@@ -51,8 +54,12 @@ pub struct Cast {
     pub args: Vec<String>,
     /// Where commands start.
     pub directory: PathBuf,
-    /// Variables of every command.
+    /// Variables of every command, besides those of this process.
     pub environment: Vec<(String, String)>,
+    /// What each shell evaluates first: the functions of hooks.
+    pub prologue: Vec<String>,
+    /// What is read besides scripts that scripts play.
+    pub extras: Extras,
 }
 
 /// The world that a show acts on.
@@ -68,13 +75,104 @@ pub struct World {
 
 /// What is there once the cluster is.
 struct Ready {
-    session: Session,
+    /// The shells of the scripts that are being played, the outermost first.
+    sessions: Mutex<Vec<Arc<Session>>>,
+    /// Variables that every shell has to have by now.
+    exported: Mutex<Vec<(String, String)>>,
+    setup: Setup,
+    extras: Extras,
+    events: UnboundedSender<Event>,
     client: kube::Client,
     sampler: OnceLock<Sampler>,
     cluster: EmbeddedCluster,
     /// Ended with the show.
     _watches: JoinSet<()>,
     _bin: tempfile::TempDir,
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics with one of these held; a poisoned one is as good as any.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Ready {
+    /// The shell of the innermost script.
+    fn session(&self) -> Arc<Session> {
+        let sessions = lock(&self.sessions);
+        // The outermost shell is there as long as the world stands.
+        sessions.last().expect("there is always a shell").clone()
+    }
+
+    /// Variables that commands get from now on, in every shell.
+    fn export(&self, variables: &[(&str, &str)]) -> Result<()> {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        *lock(&self.exported) = variables.iter().map(own).collect();
+        lock(&self.sessions)
+            .iter()
+            .try_for_each(|session| session.export(variables))
+    }
+
+    /// Reads the script whose words the innermost shell has expanded, and starts a shell for it.
+    fn nest(&self) -> Result<Nested> {
+        let parent = self.session();
+        let expanded = parent.expanded()?;
+        let (path, args) = expanded.words.split_first().context("no script is named")?;
+        let path = PathBuf::from(path);
+        let text = |text: &OsString| text.to_str().map(str::to_owned);
+        let mut variables: crate::script::interpolate::Variables = expanded
+            .environment
+            .iter()
+            .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
+            .collect();
+        let shown = shown_from(&self.setup.directory, &expanded.directory, &path);
+        let script = load::load(&load::Request {
+            path: &path,
+            shown: &shown,
+            directory: &expanded.directory,
+            variables: &variables,
+            extras: self.extras,
+            place: Place::Nested,
+        })?;
+        if let Some(error) = script.diagnostics.iter().find(|d| d.is_error()) {
+            anyhow::bail!("{error}");
+        }
+        let absolute = std::path::absolute(expanded.directory.join(&path))?;
+        let words = [absolute.to_string_lossy().into_owned()];
+        for (number, word) in words.iter().chain(args).enumerate() {
+            variables.insert(number.to_string(), word.clone());
+        }
+        let setup = Setup {
+            environment: expanded.environment,
+            script: absolute,
+            args: args.to_vec(),
+            directory: expanded.directory,
+            prologue: script.prologue(),
+            size: parent.size(),
+            ..self.setup.clone()
+        };
+        let session = Session::start(setup, self.events.clone())?;
+        let exported = lock(&self.exported).clone();
+        let exported: Vec<(&str, &str)> = exported
+            .iter()
+            .map(|(n, v)| (n.as_str(), v.as_str()))
+            .collect();
+        session.export(&exported)?;
+        lock(&self.sessions).push(Arc::new(session));
+        Ok(Nested {
+            script: Arc::new(script),
+            variables: Arc::new(variables),
+        })
+    }
+}
+
+/// A nested script's name as users know it: from where the show began.
+fn shown_from(start: &Path, directory: &Path, path: &Path) -> String {
+    let whole = directory.join(path);
+    whole
+        .strip_prefix(start)
+        .unwrap_or(&whole)
+        .display()
+        .to_string()
 }
 
 impl World {
@@ -120,7 +218,11 @@ impl World {
 
     /// Another size of the stage.
     pub fn resize(&self, stage: Stage) {
-        self.with_session(|session| session.resize(stage.columns, stage.rows));
+        if let Some(ready) = &*self.ready.borrow() {
+            for session in lock(&ready.sessions).iter() {
+                session.resize(stage.columns, stage.rows);
+            }
+        }
     }
 
     /// Looks at what the show is told: a new route makes the next command wait for the next wall
@@ -149,7 +251,13 @@ impl World {
                 tokio::time::sleep(length).await;
                 Event::Timer(id)
             }),
-            Effect::Run { id, command } => self.run(id, command),
+            Effect::Run { id, command } => self.run(id, move |session| session.run(id, &command)),
+            Effect::Expand { id, words } => {
+                self.run(id, move |session| session.expand(id, &words));
+            }
+            Effect::Nest { id } => self.nest(id),
+            Effect::LeaveNested => self.leave_nested(),
+            Effect::Log(line) => tracing::warn!("{line}"),
             Effect::Interrupt(id) => self.with_session(|session| session.interrupt(id)),
             Effect::Kill(id) => self.with_session(|session| session.kill(id)),
             Effect::Type(bytes) => self.with_session(|session| session.type_bytes(&bytes)),
@@ -167,7 +275,7 @@ impl World {
 
     fn with_session(&self, act: impl FnOnce(&Session)) {
         if let Some(ready) = &*self.ready.borrow() {
-            act(&ready.session);
+            act(&ready.session());
         }
     }
 
@@ -180,8 +288,8 @@ impl World {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    /// Runs a command as soon as there is a shell.
-    fn run(&mut self, id: Id, command: String) {
+    /// Runs a step as soon as there is a shell.
+    fn run(&mut self, id: Id, step: impl FnOnce(&Session) -> Result<()> + Send + 'static) {
         let (ready, events) = (self.ready.clone(), self.events.clone());
         let same_second = self.route_created.take();
         self.tasks.spawn(async move {
@@ -191,10 +299,35 @@ impl World {
             let Some(ready) = stands(ready).await else {
                 return;
             };
-            if let Err(error) = ready.session.run(id, &command) {
+            if let Err(error) = step(&ready.session()) {
+                tracing::error!(id, %error, "a step could not be run");
                 let _ = events.send(Event::ClusterFailed(format!("{error:#}")));
             }
         });
+    }
+
+    /// Reading and starting take a moment, so they happen beside the loop.
+    fn nest(&mut self, id: Id) {
+        let (ready, events) = (self.ready.clone(), self.events.clone());
+        self.tasks.spawn_blocking(move || {
+            let Some(ready) = ready.borrow().clone() else {
+                return;
+            };
+            let nested = ready.nest().map_err(|error| format!("{error:#}"));
+            let _ = events.send(Event::Nested(id, nested));
+        });
+    }
+
+    /// Ends the shell of the innermost script, and what it started, beside the loop.
+    fn leave_nested(&mut self) {
+        let Some(ready) = self.ready.borrow().clone() else {
+            return;
+        };
+        let mut sessions = lock(&ready.sessions);
+        if sessions.len() > 1 {
+            let ended = sessions.pop();
+            self.tasks.spawn_blocking(move || drop(ended));
+        }
     }
 
     fn predict(&mut self, id: Id, command: &str) {
@@ -206,7 +339,7 @@ impl World {
             let Some(ready) = stands(ready).await else {
                 return;
             };
-            let directory = ready.session.directory();
+            let directory = ready.session().directory();
             match predict::predict(&ready.client, &plain, &directory).await {
                 Ok(changes) => drop(events.send(Event::Predicted(id, changes))),
                 // The command itself will say what is wrong.
@@ -229,27 +362,23 @@ async fn build(cast: Cast, events: &UnboundedSender<Event>, stage: Stage) -> Res
     let bin = stand_in::install().context("installing the stand-ins")?;
     let own = std::env::current_exe().context("finding this program's own path")?;
     let cache = bin.path().join("kube-cache");
-    let mut environment = vec![
-        ("SHELL".to_owned(), own.to_string_lossy().into_owned()),
-        (
-            "KUBECACHEDIR".to_owned(),
-            cache.to_string_lossy().into_owned(),
-        ),
-    ];
-    environment.extend(cast.environment);
-    let session = Session::start(
-        Setup {
-            environment,
-            kubeconfig: target.kubeconfig.clone(),
-            bin: bin.path().to_owned(),
-            input: cast.input,
-            size: (stage.columns, stage.rows),
-            script: cast.script,
-            args: cast.args,
-            directory: cast.directory,
-        },
-        events.clone(),
-    )?;
+    let mut environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
+    environment.push(("SHELL".into(), own.into()));
+    environment.push(("KUBECACHEDIR".into(), cache.into()));
+    let added = cast.environment.into_iter();
+    environment.extend(added.map(|(name, value)| (name.into(), value.into())));
+    let setup = Setup {
+        environment,
+        kubeconfig: target.kubeconfig.clone(),
+        bin: bin.path().to_owned(),
+        input: cast.input,
+        size: (stage.columns, stage.rows),
+        script: cast.script,
+        args: cast.args,
+        directory: cast.directory,
+        prologue: cast.prologue,
+    };
+    let session = Session::start(setup.clone(), events.clone())?;
     session.export(&[])?;
     let client = cluster::client(&target.kubeconfig).await?;
     let watches = cluster::watch::watch_all(client.clone(), events.clone()).await?;
@@ -262,7 +391,11 @@ async fn build(cast: Cast, events: &UnboundedSender<Event>, stage: Stage) -> Res
             .context("the embedded cluster has ended")?;
     }
     Ok(Ready {
-        session,
+        sessions: Mutex::new(vec![Arc::new(session)]),
+        exported: Mutex::default(),
+        setup,
+        extras: cast.extras,
+        events: events.clone(),
         client,
         sampler: OnceLock::new(),
         cluster,
@@ -295,7 +428,7 @@ async fn follow_gateway(
     if first.address.port() != first.port {
         variables.extend([("http_proxy", proxy.as_str()), ("no_proxy", &api)]);
     }
-    ready.session.export(&variables)?;
+    ready.export(&variables)?;
     let sampler = Sampler::new(&url, began, events.clone())?;
     let mut grid = sampler.grid();
     // Set once, here.

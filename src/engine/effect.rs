@@ -29,6 +29,22 @@ pub enum Effect {
         /// What bash gets.
         command: String,
     },
+    /// Let bash expand the words behind `$SHELL`: the script to play and its arguments.
+    Expand {
+        /// The command's number.
+        id: Id,
+        /// What bash gets.
+        words: String,
+    },
+    /// Read the script whose words were expanded, and start a shell for it; send `Nested(id)`.
+    Nest {
+        /// The command's number.
+        id: Id,
+    },
+    /// The nested script is over: end its shell.
+    LeaveNested,
+    /// A line for the log.
+    Log(String),
     /// Ctrl-C for the running command.
     Interrupt(Id),
     /// End the running command, whatever it does.

@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use crate::audience::Sample;
 use crate::diff::Change;
+use crate::script::Script;
+use crate::script::interpolate::Variables;
 use crate::terminal::Frame;
 
 /// A timer, a command, a probe: answers carry the number, so that late ones are dropped.
@@ -20,6 +22,8 @@ pub enum Event {
     Output(Id, Arc<Frame>),
     /// The command has ended.
     Exited(Id, Exit),
+    /// The script that a command plays, or why it cannot be played.
+    Nested(Id, Result<Nested, String>),
     /// What a command is about to change.
     Predicted(Id, Vec<Change>),
     /// Something changed in the cluster.
@@ -49,6 +53,8 @@ pub enum Intent {
     LookBack,
     /// Leave out the command that is waiting.
     Skip,
+    /// Go back to the command before, to run it again.
+    Repeat,
     /// Stop the running command.
     Interrupt,
     /// Switch the keys between the show and the running program.
@@ -80,4 +86,15 @@ pub struct Exit {
     pub errexit: bool,
     /// What the guard put back, if the command had changed the cluster that commands see.
     pub guarded: Option<String>,
+    /// The shell's variables now, if there was still a shell to tell them.
+    pub variables: Option<Arc<Variables>>,
+}
+
+/// A script that another plays, and the variables that it begins with.
+#[derive(Clone, Debug)]
+pub struct Nested {
+    /// The script.
+    pub script: Arc<Script>,
+    /// What `${NAME}` shows in it at first.
+    pub variables: Arc<Variables>,
 }

@@ -12,7 +12,7 @@ fn engine(text: &str, on_failure: OnFailure) -> Engine {
         step_timeout: None,
         grace: GRACE,
     };
-    Engine::new(script, "EMBEDDED", settings)
+    Engine::new(script, "EMBEDDED", Variables::new(), settings)
 }
 
 fn at(ms: u64) -> Duration {
@@ -136,7 +136,7 @@ fn typing_is_finished_by_space_and_run_by_enter() {
         grace: GRACE,
     };
     for (intent, runs) in [(Intent::Next, false), (Intent::Enter, true)] {
-        let mut engine = Engine::new(script.clone(), "EMBEDDED", settings);
+        let mut engine = Engine::new(script.clone(), "EMBEDDED", Variables::new(), settings);
         let effects = engine.handle(at(0), Event::Tick);
         let Some(Effect::Pause { id, .. }) = effects.last() else {
             panic!("{effects:?}");
@@ -162,7 +162,7 @@ fn a_late_command_is_interrupted_then_killed_and_reported() {
         step_timeout: Some(Duration::from_secs(5)),
         grace: GRACE,
     };
-    let mut engine = Engine::new(script, "EMBEDDED", settings);
+    let mut engine = Engine::new(script, "EMBEDDED", Variables::new(), settings);
     engine.handle(at(0), Event::Tick);
     let effects = engine.handle(at(1), Event::Intent(Intent::Enter));
     let (run, _) = running(&effects).unwrap();
@@ -197,7 +197,7 @@ fn a_command_is_run_once_however_often_enter_is_pressed() {
         step_timeout: None,
         grace: GRACE,
     };
-    let mut engine = Engine::new(script, "EMBEDDED", settings);
+    let mut engine = Engine::new(script, "EMBEDDED", Variables::new(), settings);
     engine.handle(at(0), Event::Tick);
     let effects = engine.handle(at(500), Event::Intent(Intent::Enter));
     let runs = effects
@@ -239,6 +239,7 @@ fn errexit_holds_until_it_is_turned_off() {
                     status,
                     errexit,
                     guarded: None,
+                    ..Exit::default()
                 },
             ),
         );
@@ -266,11 +267,13 @@ fn errexit_and_the_guard_stop_a_live_show_too() {
             status: 1,
             errexit: true,
             guarded: None,
+            ..Exit::default()
         },
         Exit {
             status: 0,
             errexit: false,
             guarded: Some("KUBECONFIG was changed".into()),
+            ..Exit::default()
         },
     ] {
         let mut engine = engine("```bash\nx\n```\nafter\n", OnFailure::GoOn);

@@ -4,18 +4,19 @@ use anyhow::Result;
 
 use super::{Outcome, show};
 use crate::cli::{self, Format};
-use crate::plan::{plan, to_json, to_text};
+use crate::plan::{to_json, to_text};
 
-/// Prints the plan; a script with errors exits 1 with all of them on standard error.
+/// Prints the plan, and all diagnostics on standard error; a script with errors exits 1.
 pub fn run(args: &cli::Plan) -> Result<Outcome> {
-    let read = show::read(args.script.script.as_deref())?;
+    let script = &args.script;
+    let read = show::read(script.script.as_deref(), &script.args, &script.demosh)?;
+    let events = read.plan();
+    match args.format {
+        Format::Text => print!("{}", to_text(&events)),
+        Format::Json => println!("{}", to_json(&events)),
+    }
     if read.script.has_errors() {
         return Ok(Outcome::ShowFailed);
-    }
-    let events = plan(&read.script);
-    match args.format {
-        Format::Text => print!("{}", to_text(&events, &read.script.file)),
-        Format::Json => println!("{}", to_json(&events, &read.script.file)),
     }
     Ok(Outcome::Good)
 }

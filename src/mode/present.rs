@@ -18,7 +18,7 @@ use super::{Outcome as ExitOutcome, rehearse, show};
 use crate::cli;
 use crate::clock::{Clock, Pace};
 use crate::drive::{Output, Pilot, Stage, drive};
-use crate::engine::{Engine, GRACE, OnFailure, Outcome, Settings, State, Typing};
+use crate::engine::{GRACE, OnFailure, Outcome, Settings, State, Typing};
 use crate::shell::Input;
 use crate::theme::Theme;
 use crate::view::{self, SMALLEST, View};
@@ -30,7 +30,11 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
         eprintln!("footlights: there is no terminal, so the tour is rehearsed");
         return rehearse::run(rehearse::of_the_tour()).await;
     }
-    let loaded = show::load(args.script.script.as_deref())?;
+    let loaded = show::load(
+        args.script.script.as_deref(),
+        &args.script.args,
+        &args.script.demosh,
+    )?;
     if !has_terminal {
         bail!("presenting needs a terminal: use `footlights rehearse` without one");
     }
@@ -60,8 +64,8 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
         grace: GRACE,
     };
     show::say_which_cluster();
-    let engine = Engine::new(loaded.script.clone(), "EMBEDDED", settings);
-    let cast = show::cast(&loaded, args.script.args, Input::Terminal)?;
+    let engine = loaded.engine(settings);
+    let cast = loaded.cast(Input::Terminal);
     let screen = Screen::open(View::new(theme))?;
     let outcome = drive(
         engine,

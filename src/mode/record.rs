@@ -17,14 +17,18 @@ use crate::cast::{self, Header};
 use crate::cli;
 use crate::clock::{Clock, Pace};
 use crate::drive::{Output, Pilot, Stage, drive};
-use crate::engine::{Block, Engine, OnFailure, Outcome, Settings, State, Typing, Wait};
+use crate::engine::{Block, OnFailure, Outcome, Settings, State, Typing, Wait};
 use crate::shell::Input;
 use crate::theme::Theme;
 use crate::view::{self, View};
 
 /// Records a script.
 pub async fn run(args: cli::Record) -> Result<ExitOutcome> {
-    let loaded = show::load(args.script.script.as_deref())?;
+    let loaded = show::load(
+        args.script.script.as_deref(),
+        &args.script.args,
+        &args.script.demosh,
+    )?;
     let theme = Theme::named(&args.theme)?;
     let file = open(&args.output, args.force)?;
     let settings = Settings {
@@ -33,8 +37,8 @@ pub async fn run(args: cli::Record) -> Result<ExitOutcome> {
         step_timeout: Some(Duration::from_secs(120)),
         grace: Duration::ZERO,
     };
-    let engine = Engine::new(loaded.script.clone(), "EMBEDDED", settings);
-    let cast = show::cast(&loaded, args.script.args, Input::Nobody)?;
+    let engine = loaded.engine(settings);
+    let cast = loaded.cast(Input::Nobody);
     let title = loaded.script.title();
     let recorder = Recorder::new(file, args.size, &title, View::new(theme))?;
     let clock = Clock::new(if args.fast {

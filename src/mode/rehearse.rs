@@ -11,7 +11,7 @@ use super::show::{self, Loaded};
 use crate::cli::{self, Format};
 use crate::clock::{Clock, Pace};
 use crate::drive::{Output, Pilot, drive};
-use crate::engine::{Check, Engine, OnFailure, Outcome, Settings, State, StepResult, Typing};
+use crate::engine::{Check, OnFailure, Outcome, Settings, State, StepResult, Typing};
 use crate::shell::Input;
 
 /// Rehearses each script in turn; every one is read before the first is run.
@@ -19,7 +19,7 @@ pub async fn run(args: cli::Rehearse) -> Result<ExitOutcome> {
     let loaded = args
         .scripts
         .iter()
-        .map(|path| show::load(Some(path)))
+        .map(|path| show::load(Some(path), &args.args, &args.demosh))
         .collect::<Result<Vec<Loaded>>>()?;
     let mut reports = Vec::new();
     let mut steps = 0;
@@ -50,6 +50,7 @@ pub fn of_the_tour() -> cli::Rehearse {
         args: Vec::new(),
         format: Format::Text,
         step_timeout: 120,
+        demosh: cli::Demosh::default(),
     }
 }
 
@@ -60,8 +61,8 @@ async fn rehearse(loaded: &Loaded, args: &cli::Rehearse) -> Result<(Value, usize
         step_timeout: Some(Duration::from_secs(args.step_timeout)),
         grace: Duration::ZERO,
     };
-    let engine = Engine::new(loaded.script.clone(), "EMBEDDED", settings);
-    let cast = show::cast(loaded, args.args.clone(), Input::Nobody)?;
+    let engine = loaded.engine(settings);
+    let cast = loaded.cast(Input::Nobody);
     let clock = Clock::new(Pace::Skipping);
     let results = std::rc::Rc::<std::cell::RefCell<Vec<StepResult>>>::default();
     let report = Report {

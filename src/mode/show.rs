@@ -1,13 +1,22 @@
 //! What the modes that play a script have in common: finding it, and the cast it needs.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use anyhow::{Context, Result, bail};
 
+use crate::cli;
 use crate::drive::Cast;
 use crate::embedded::profile::Profile;
-use crate::script::{self, Script, front};
+use crate::engine::{Engine, Settings};
+use crate::load::{self, Extras, Init, Request};
+use crate::plan::{self, PlannedEvent, Surroundings};
+use crate::script::directive::Target;
+use crate::script::interpolate::Variables;
+use crate::script::load::{Builtins, Place};
+use crate::script::{Script, front};
 use crate::shell::Input;
+use crate::stand_in;
 
 /// A script that is compiled in, with the files beside it.
 struct Bundled {
@@ -46,21 +55,55 @@ pub struct Loaded {
     pub script: Script,
     /// Its path, absolute.
     pub path: PathBuf,
+    /// Its arguments.
+    pub args: Vec<String>,
+    /// Where it is played.
+    pub directory: PathBuf,
+    /// What `${NAME}` shows at first.
+    pub variables: Variables,
+    /// What was read besides it.
+    pub extras: Extras,
     /// Holds the files of a bundled script.
     _files: Option<tempfile::TempDir>,
 }
 
-/// Reads a script; `None` is the tour. A script with errors is refused with all of them.
-pub fn load(path: Option<&Path>) -> Result<Loaded> {
-    let loaded = read(path)?;
+/// Reads a script to be played; `None` is the tour. One with errors, or with directives whose engine
+/// is still to come, is refused with all of them.
+pub fn load(path: Option<&Path>, args: &[String], demosh: &cli::Demosh) -> Result<Loaded> {
+    let loaded = read(path, args, demosh)?;
     if loaded.script.has_errors() {
         bail!("{} has errors: nothing was run", loaded.script.file);
+    }
+    let events = loaded.plan();
+    let unbuilt = plan::unbuilt(&events);
+    for event in &unbuilt {
+        eprintln!(
+            "error: `@{}` is not built yet\n --> {}",
+            event.text, event.location
+        );
+    }
+    if !unbuilt.is_empty() || loaded.script.front.grid.is_some() {
+        if loaded.script.front.grid.is_some() {
+            eprintln!("error: `grid:` in the front matter is not built yet");
+        }
+        bail!(
+            "{} needs what is still to come: nothing was run",
+            loaded.script.file
+        );
+    }
+    let missing = loaded.missing_tools();
+    if !missing.is_empty() {
+        bail!(
+            "{} requires {}: not on PATH",
+            loaded.script.file,
+            missing.join(", ")
+        );
     }
     Ok(loaded)
 }
 
 /// Reads a script and prints its diagnostics.
-pub fn read(path: Option<&Path>) -> Result<Loaded> {
+pub fn read(path: Option<&Path>, args: &[String], demosh: &cli::Demosh) -> Result<Loaded> {
     // Without a name it is the tour, whatever stands in the current directory.
     let (path, is_given) = (path.unwrap_or_else(|| Path::new("tour")), path.is_some());
     let bundled = BUNDLED.iter().find(|b| path == Path::new(b.name));
@@ -82,47 +125,114 @@ pub fn read(path: Option<&Path>) -> Result<Loaded> {
         }
         _ => (path.to_owned(), path.display().to_string(), None),
     };
-    if path.is_dir() {
-        bail!("{shown} is a directory: name the script in it");
+    let directory = std::env::current_dir().context("finding the current directory")?;
+    let absolute = std::path::absolute(&path)?;
+    let mut variables = load::process_variables();
+    let own = std::env::current_exe().context("finding this program's own path")?;
+    variables.insert("SHELL".to_owned(), own.to_string_lossy().into_owned());
+    variables.insert("0".to_owned(), absolute.to_string_lossy().into_owned());
+    for (number, arg) in args.iter().enumerate() {
+        variables.insert((number + 1).to_string(), arg.clone());
     }
-    let bytes = std::fs::read(&path).with_context(|| format!("reading the script {shown}"))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
-            .iter()
-            .filter(|b| **b == b'\n')
-            .count();
-        anyhow::anyhow!("{shown}:{line}: the script is not UTF-8: save it as UTF-8")
+    let extras = Extras {
+        builtins: if demosh.no_builtins {
+            Builtins::Absent
+        } else {
+            Builtins::Present
+        },
+        init: if demosh.no_init {
+            Init::None
+        } else {
+            Init::First
+        },
+    };
+    let script = load::load(&Request {
+        path: &path,
+        shown: &shown,
+        directory: &directory,
+        variables: &variables,
+        extras,
+        place: Place::Outermost,
     })?;
-    let script = script::parse(&shown, &text);
     for diagnostic in &script.diagnostics {
         eprintln!("{diagnostic}\n");
     }
     Ok(Loaded {
         script,
-        path: std::path::absolute(path)?,
+        path: absolute,
+        args: args.to_vec(),
+        directory,
+        variables,
+        extras,
         _files: files,
     })
 }
 
-/// The cast of a script.
-pub fn cast(loaded: &Loaded, args: Vec<String>, input: Input) -> Result<Cast> {
-    let mut environment = Vec::new();
-    if input == Input::Nobody {
-        let pagers = ["PAGER", "GIT_PAGER", "BAT_PAGER"];
-        environment.extend(pagers.map(|name| (name.to_owned(), "cat".to_owned())));
+impl Loaded {
+    /// What it would show and run.
+    pub fn plan(&self) -> Vec<PlannedEvent> {
+        let read = |words: &[String], directory: &Path, variables: &Variables| {
+            let path = Path::new(words.first()?);
+            let whole = directory.join(path);
+            let shown = whole.strip_prefix(&self.directory).unwrap_or(&whole);
+            let script = load::load(&Request {
+                path,
+                shown: &shown.display().to_string(),
+                directory,
+                variables,
+                extras: self.extras,
+                place: Place::Nested,
+            });
+            script.ok().filter(|script| !script.has_errors())
+        };
+        let surroundings = Surroundings {
+            variables: self.variables.clone(),
+            directory: Some(self.directory.clone()),
+            read: &read,
+            target: Target::Embedded,
+        };
+        plan::plan(Arc::new(self.script.clone()), surroundings)
     }
-    Ok(Cast {
-        profile: match loaded.script.front.cluster.profile {
-            front::ProfileName::Bare => Profile::Bare,
-            front::ProfileName::Gateway => Profile::Gateway,
-            front::ProfileName::Workshop => Profile::Workshop,
-        },
-        input,
-        script: loaded.path.clone(),
-        args,
-        directory: std::env::current_dir().context("finding the current directory")?,
-        environment,
-    })
+
+    /// Programs that the front matter requires and that are not there. Stand-ins are.
+    fn missing_tools(&self) -> Vec<&str> {
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        let is_there = |tool: &str| {
+            tool == stand_in::KUBECTL
+                || std::env::split_paths(&path).any(|place| place.join(tool).is_file())
+        };
+        let tools = self.script.front.requires.iter().map(String::as_str);
+        tools.filter(|tool| !is_there(tool)).collect()
+    }
+
+    /// The show that has not begun.
+    pub fn engine(&self, settings: Settings) -> Engine {
+        let variables = self.variables.clone();
+        Engine::new(self.script.clone(), "EMBEDDED", variables, settings)
+    }
+
+    /// The cast that it needs.
+    pub fn cast(&self, input: Input) -> Cast {
+        let mut environment = Vec::new();
+        if input == Input::Nobody {
+            let pagers = ["PAGER", "GIT_PAGER", "BAT_PAGER"];
+            environment.extend(pagers.map(|name| (name.to_owned(), "cat".to_owned())));
+        }
+        Cast {
+            profile: match self.script.front.cluster.profile {
+                front::ProfileName::Bare => Profile::Bare,
+                front::ProfileName::Gateway => Profile::Gateway,
+                front::ProfileName::Workshop => Profile::Workshop,
+            },
+            input,
+            script: self.path.clone(),
+            args: self.args.clone(),
+            directory: self.directory.clone(),
+            environment,
+            prologue: self.script.prologue(),
+            extras: self.extras,
+        }
+    }
 }
 
 /// Tells a user who has a cluster that it is not the one that is used.

@@ -1,224 +1,358 @@
 //! Whether bash would want more lines: quotes, heredocs, compound commands, trailing operators.
 //!
 //! Not a shell parser: it only follows what can be open at the end of a line. Where it cannot tell,
-//! it says complete, and bash reports the mistake.
+//! it says complete, and bash reports the mistake. Lines are fed one by one, so that the time is
+//! linear in the length of the command.
+
+use std::collections::VecDeque;
+
+/// What the lines of a command so far have left open.
+#[derive(Clone, Debug, Default)]
+pub struct Scan {
+    stack: Vec<Open>,
+    /// Heredocs announced on this logical line.
+    announced: Vec<Heredoc>,
+    /// Heredocs whose bodies are being read.
+    bodies: VecDeque<Heredoc>,
+    /// The line ended in an operator that needs a right side, or in a function's head.
+    wants_more: bool,
+    /// The line ended in a backslash.
+    continued: bool,
+    /// The next word is where a command begins, so that `done` closes and `for` opens.
+    command_position: bool,
+    /// The next word is a function's name.
+    names_function: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Open {
+    /// A compound command, by the word that closes it.
+    Compound(&'static str),
+    /// `(` or `$(`.
+    Paren,
+    /// `${`.
+    Parameter,
+    /// A bracket of `((`.
+    Arithmetic,
+    Double,
+    Single,
+    /// `$'`.
+    AnsiC,
+    Backquote,
+}
+
+#[derive(Clone, Debug)]
+struct Heredoc {
+    delimiter: String,
+    strips_tabs: bool,
+}
 
 /// True if the text is a complete command as far as bash would know.
 pub fn is_complete(text: &str) -> bool {
     let mut scan = Scan::default();
-    scan.run(text);
+    for line in text.split('\n') {
+        scan.feed(line);
+    }
     !scan.is_open()
 }
 
-#[derive(Default)]
-struct Scan {
-    /// Compound commands that are open, by the word that closes them.
-    open: Vec<&'static str>,
-    /// Heredocs announced on this line: delimiter, and whether leading tabs are stripped.
-    heredocs: Vec<(String, bool)>,
-    in_heredoc: bool,
-    in_quotes: bool,
-    trailing_operator: bool,
-    continued: bool,
-    /// The next word is where a command begins, so that `done` closes and `for` opens.
-    command_position: bool,
-}
-
 impl Scan {
-    fn is_open(&self) -> bool {
-        self.in_quotes
-            || self.in_heredoc
-            || self.continued
-            || self.trailing_operator
-            || !self.open.is_empty()
-            || !self.heredocs.is_empty()
+    /// True if bash would want another line.
+    pub fn is_open(&self) -> bool {
+        self.continued || self.wants_more || self.missing().is_some()
     }
 
-    fn run(&mut self, text: &str) {
-        self.command_position = true;
-        let chars: Vec<char> = text.chars().collect();
-        let mut at = 0;
-        let mut word = String::new();
-        while at < chars.len() {
-            let c = chars[at];
-            match c {
-                '\\' => {
-                    self.continued = chars.get(at + 1).is_none_or(|c| *c == '\n');
-                    if chars.get(at + 1) != Some(&'\n') {
-                        word.push('\\');
-                    }
-                    at += 2;
-                    if at < chars.len() {
-                        self.continued = false;
-                    }
-                    continue;
-                }
-                '\'' | '"' | '`' => {
-                    at = self.quoted(&chars, at);
-                    word.push('q');
-                    continue;
-                }
-                '#' if word.is_empty() => {
-                    while at < chars.len() && chars[at] != '\n' {
-                        at += 1;
-                    }
-                    continue;
-                }
-                '$' if chars.get(at + 1) == Some(&'\'') => {
-                    at = self.quoted(&chars, at + 1);
-                    word.push('q');
-                    continue;
-                }
-                '$' if matches!(chars.get(at + 1), Some('(' | '{')) => {
-                    self.open
-                        .push(if chars[at + 1] == '(' { ")" } else { "${}" });
-                    word.clear();
-                    self.command_position = chars[at + 1] == '(';
-                    at += 2;
-                    continue;
-                }
-                '}' if self.open.last() == Some(&"${}") => {
-                    self.open.pop();
-                    word.push('q');
-                }
-                '<' if chars.get(at + 1) == Some(&'<') && chars.get(at + 2) != Some(&'<') => {
-                    self.word(&mut word);
-                    at = self.heredoc_start(&chars, at + 2);
-                    continue;
-                }
-                '<' if chars.get(at + 1) == Some(&'<') => at += 2,
-                '(' => {
-                    self.word(&mut word);
-                    self.open.push(")");
-                    self.command_position = true;
-                }
-                ')' => {
-                    self.word(&mut word);
-                    match self.open.last() {
-                        Some(&")") => drop(self.open.pop()),
-                        // The end of a `case` pattern.
-                        _ => self.command_position = true,
-                    }
-                }
-                ';' | '&' | '|' => {
-                    self.word(&mut word);
-                    self.trailing_operator =
-                        c == '|' || (c == '&' && chars.get(at + 1) == Some(&'&'));
-                    if chars.get(at + 1) == Some(&c) {
-                        at += 1;
-                    }
-                    self.command_position = true;
-                }
-                '\n' => {
-                    self.word(&mut word);
-                    self.command_position = true;
-                    if !self.heredocs.is_empty() {
-                        at = self.heredoc_bodies(&chars, at + 1);
-                        continue;
-                    }
-                }
-                c if c.is_whitespace() => self.word(&mut word),
-                c => {
-                    self.trailing_operator = false;
-                    word.push(c);
-                }
-            }
-            at += 1;
+    /// True inside a heredoc's body.
+    pub fn in_heredoc(&self) -> bool {
+        !self.bodies.is_empty()
+    }
+
+    /// What has to come to close what is open, but for a backslash or an operator.
+    pub fn missing(&self) -> Option<String> {
+        if let Some(heredoc) = self.bodies.front().or(self.announced.first()) {
+            return Some(heredoc.delimiter.clone());
         }
-        self.word(&mut word);
+        self.stack.last().map(|open| {
+            match open {
+                Open::Compound(word) => word,
+                Open::Paren | Open::Arithmetic => ")",
+                Open::Parameter => "}",
+                Open::Double => "\"",
+                Open::Single | Open::AnsiC => "'",
+                Open::Backquote => "`",
+            }
+            .to_owned()
+        })
     }
 
-    /// Ends a word; reserved words count where a command begins.
-    fn word(&mut self, word: &mut String) {
-        if word.is_empty() {
+    /// Takes the next line, without its newline.
+    pub fn feed(&mut self, line: &str) {
+        if let Some(heredoc) = self.bodies.front() {
+            let text = match heredoc.strips_tabs {
+                true => line.trim_start_matches('\t'),
+                false => line,
+            };
+            if text == heredoc.delimiter {
+                self.bodies.pop_front();
+            }
             return;
         }
-        let was_command = self.command_position;
-        self.command_position = false;
-        if was_command {
-            let opens = match word.as_str() {
-                "if" => Some("fi"),
-                "for" | "while" | "until" | "select" => Some("done"),
-                "case" => Some("esac"),
-                "{" => Some("}"),
-                _ => None,
-            };
-            if let Some(close) = opens {
-                self.open.push(close);
-            }
-            if self.open.last() == Some(&word.as_str()) {
-                self.open.pop();
-            }
-            self.command_position = matches!(
-                word.as_str(),
-                "if" | "then" | "else" | "elif" | "do" | "while" | "until" | "{" | "!" | "time"
-            );
-        }
-        if matches!(word.as_str(), "do" | "then") {
+        if !std::mem::take(&mut self.continued) {
             self.command_position = true;
         }
-        word.clear();
+        self.scan(line);
+        if !self.continued {
+            self.bodies.extend(self.announced.drain(..));
+        }
     }
 
-    fn quoted(&mut self, chars: &[char], start: usize) -> usize {
-        let quote = chars[start];
-        self.trailing_operator = false;
-        let mut at = start + 1;
-        while at < chars.len() {
-            match chars[at] {
-                '\\' if quote != '\'' => at += 1,
-                c if c == quote => return at + 1,
+    fn scan(&mut self, line: &str) {
+        let bytes = line.as_bytes();
+        let mut at = 0;
+        while at < bytes.len() {
+            at = match self.stack.last() {
+                Some(Open::Single) => self.until(bytes, at, b'\''),
+                Some(Open::AnsiC) => self.until_unescaped(bytes, at, b'\''),
+                Some(Open::Backquote) => self.until_unescaped(bytes, at, b'`'),
+                Some(Open::Double) => self.expansion(bytes, at, b'"'),
+                Some(Open::Parameter) => self.expansion(bytes, at, b'}'),
+                Some(Open::Arithmetic) => self.arithmetic(bytes, at),
+                Some(Open::Paren | Open::Compound(_)) | None => self.command(line, at),
+            };
+        }
+    }
+
+    fn until(&mut self, bytes: &[u8], at: usize, close: u8) -> usize {
+        match bytes[at..].iter().position(|b| *b == close) {
+            Some(length) => {
+                self.stack.pop();
+                at + length + 1
+            }
+            None => bytes.len(),
+        }
+    }
+
+    fn until_unescaped(&mut self, bytes: &[u8], mut at: usize, close: u8) -> usize {
+        while at < bytes.len() {
+            match bytes[at] {
+                b'\\' => at += 1,
+                b if b == close => {
+                    self.stack.pop();
+                    return at + 1;
+                }
                 _ => {}
             }
             at += 1;
         }
-        self.in_quotes = true;
-        chars.len()
+        bytes.len()
     }
 
-    fn heredoc_start(&mut self, chars: &[char], mut at: usize) -> usize {
-        let strip = chars.get(at) == Some(&'-');
-        if strip {
-            at += 1;
-        }
-        while matches!(chars.get(at), Some(' ' | '\t')) {
-            at += 1;
-        }
-        let mut delimiter = String::new();
-        while let Some(&c) = chars.get(at) {
-            match c {
-                '\'' | '"' | '\\' => {}
-                c if c.is_whitespace() || ";|&<>()".contains(c) => break,
-                c => delimiter.push(c),
+    /// Inside double quotes or `${}`: what nests.
+    fn expansion(&mut self, bytes: &[u8], at: usize, close: u8) -> usize {
+        let next = bytes.get(at + 1).copied();
+        match bytes[at] {
+            b'\\' => return at + 2,
+            b if b == close => {
+                self.stack.pop();
             }
-            at += 1;
+            b'`' => self.stack.push(Open::Backquote),
+            b'"' => self.stack.push(Open::Double),
+            b'\'' if close == b'}' && !self.stack.contains(&Open::Double) => {
+                self.stack.push(Open::Single);
+            }
+            b'$' if matches!(next, Some(b'(' | b'{')) => return self.dollar(bytes, at),
+            _ => {}
         }
-        if !delimiter.is_empty() {
-            self.heredocs.push((delimiter, strip));
-        }
-        at
+        at + 1
     }
 
-    fn heredoc_bodies(&mut self, chars: &[char], mut at: usize) -> usize {
-        for (delimiter, strip) in std::mem::take(&mut self.heredocs) {
-            let mut ended = false;
-            while at < chars.len() && !ended {
-                let end = chars[at..]
-                    .iter()
-                    .position(|c| *c == '\n')
-                    .map_or(chars.len(), |n| at + n);
-                let line: String = chars[at..end].iter().collect();
-                let line = if strip {
-                    line.trim_start_matches('\t')
-                } else {
-                    &line
-                };
-                ended = line == delimiter;
-                at = (end + 1).min(chars.len());
-            }
-            self.in_heredoc |= !ended;
+    /// At `$(`, `$((` or `${`.
+    fn dollar(&mut self, bytes: &[u8], at: usize) -> usize {
+        if bytes[at + 1] == b'{' {
+            self.stack.push(Open::Parameter);
+        } else if bytes.get(at + 2) == Some(&b'(') {
+            self.stack.extend([Open::Arithmetic; 2]);
+            return at + 3;
+        } else {
+            self.stack.push(Open::Paren);
+            self.command_position = true;
         }
-        at
+        at + 2
+    }
+
+    fn arithmetic(&mut self, bytes: &[u8], at: usize) -> usize {
+        match bytes[at] {
+            b'\\' => return at + 2,
+            b'(' => self.stack.push(Open::Arithmetic),
+            b')' => {
+                self.stack.pop();
+                self.command_position = false;
+            }
+            b'"' => self.stack.push(Open::Double),
+            b'$' if matches!(bytes.get(at + 1), Some(b'(' | b'{')) => {
+                return self.dollar(bytes, at);
+            }
+            _ => {}
+        }
+        at + 1
+    }
+
+    /// Where commands stand: one token, blank or opening.
+    fn command(&mut self, line: &str, at: usize) -> usize {
+        let bytes = line.as_bytes();
+        let next = bytes.get(at + 1).copied();
+        let starts_word = at == 0 || b" \t;&|()<>".contains(&bytes[at - 1]);
+        match bytes[at] {
+            b' ' | b'\t' => return at + 1,
+            b'#' if starts_word => return bytes.len(),
+            b'\\' if next.is_none() => {
+                self.continued = true;
+                return at + 1;
+            }
+            b'<' if next == Some(b'<') && bytes.get(at + 2) != Some(&b'<') => {
+                self.wants_more = false;
+                return self.heredoc(line, at + 2);
+            }
+            b'<' if next == Some(b'<') => return at + 3,
+            b'(' if next == Some(b'(') && self.command_position => {
+                self.stack.extend([Open::Arithmetic; 2]);
+                self.wants_more = false;
+                return at + 2;
+            }
+            b'(' if next == Some(b')') && !starts_word => {
+                // A function's head: its body may come on the next line.
+                self.wants_more = true;
+                self.command_position = true;
+                return at + 2;
+            }
+            b'(' => {
+                if bytes[at + 1..].trim_ascii_start().starts_with(b")") && !self.command_position {
+                    let close = line[at..].find(')').unwrap_or(1);
+                    self.wants_more = true;
+                    self.command_position = true;
+                    return at + close + 1;
+                }
+                self.stack.push(Open::Paren);
+                self.command_position = true;
+            }
+            b')' => match self.stack.last() {
+                Some(Open::Paren) => {
+                    self.stack.pop();
+                    self.command_position = false;
+                }
+                // The end of a `case` pattern.
+                _ => self.command_position = true,
+            },
+            b';' => self.command_position = true,
+            c @ (b'&' | b'|') => {
+                // `>&`, `<&` and `&>` redirect.
+                let redirects = at > 0 && b"<>".contains(&bytes[at - 1]) || next == Some(b'>');
+                self.command_position = !redirects;
+                if !redirects {
+                    self.wants_more = c == b'|' || next == Some(b'&');
+                    return at
+                        + 1
+                        + usize::from(next == Some(c) || (c == b'|' && next == Some(b'&')));
+                }
+            }
+            b'<' | b'>' => {}
+            _ => return self.word(line, at),
+        }
+        if !matches!(bytes[at], b'&' | b'|') {
+            self.wants_more = false;
+        }
+        at + 1
+    }
+
+    /// A word: as far as it is plain; quotes and expansions are opened and end the step.
+    fn word(&mut self, line: &str, at: usize) -> usize {
+        let bytes = line.as_bytes();
+        self.wants_more = false;
+        let mut end = at;
+        while end < bytes.len() && !b" \t;&|()<>'\"`$\\".contains(&bytes[end]) {
+            end += 1;
+        }
+        let is_whole = end == bytes.len() || b" \t;&|()<>".contains(&bytes[end]);
+        let before = at.checked_sub(1).map(|i| bytes[i]);
+        let begins = before.is_none_or(|b| b" \t;&|()<>".contains(&b));
+        if end > at && is_whole && begins {
+            self.whole_word(&line[at..end]);
+            return end;
+        }
+        self.command_position = false;
+        match bytes.get(end) {
+            Some(b'\\') if end + 1 == bytes.len() => {
+                self.continued = true;
+                bytes.len()
+            }
+            Some(b'\\') => end + 2,
+            Some(b'\'') => self.push(Open::Single, end + 1),
+            Some(b'"') => self.push(Open::Double, end + 1),
+            Some(b'`') => self.push(Open::Backquote, end + 1),
+            Some(b'$') => match bytes.get(end + 1) {
+                Some(b'\'') => self.push(Open::AnsiC, end + 2),
+                Some(b'(' | b'{') => self.dollar(bytes, end),
+                _ => end + 1,
+            },
+            _ => end,
+        }
+    }
+
+    fn push(&mut self, open: Open, next: usize) -> usize {
+        self.stack.push(open);
+        next
+    }
+
+    /// Reserved words count where a command begins.
+    fn whole_word(&mut self, word: &str) {
+        let was_command = std::mem::take(&mut self.command_position);
+        if std::mem::take(&mut self.names_function) {
+            self.wants_more = true;
+            self.command_position = true;
+            return;
+        }
+        if matches!(word, "do" | "then") {
+            self.command_position = true;
+        }
+        if !was_command {
+            return;
+        }
+        let opens = match word {
+            "if" => Some("fi"),
+            "for" | "while" | "until" | "select" => Some("done"),
+            "case" => Some("esac"),
+            "{" => Some("}"),
+            _ => None,
+        };
+        if let Some(close) = opens {
+            self.stack.push(Open::Compound(close));
+        }
+        if matches!(self.stack.last(), Some(Open::Compound(close)) if *close == word) {
+            self.stack.pop();
+        }
+        self.names_function = word == "function";
+        self.command_position |= matches!(
+            word,
+            "if" | "else" | "elif" | "while" | "until" | "{" | "!" | "time"
+        );
+    }
+
+    fn heredoc(&mut self, line: &str, mut at: usize) -> usize {
+        let bytes = line.as_bytes();
+        let strips_tabs = bytes.get(at) == Some(&b'-');
+        at += usize::from(strips_tabs);
+        at += line[at..].len() - line[at..].trim_start_matches([' ', '\t']).len();
+        let rest = &line[at..];
+        let length = rest.find([' ', '\t', ';', '|', '&', '<', '>', '(', ')']);
+        let word = &rest[..length.unwrap_or(rest.len())];
+        let delimiter = word.replace(['\'', '"', '\\'], "");
+        if !word.is_empty() {
+            self.announced.push(Heredoc {
+                delimiter,
+                strips_tabs,
+            });
+        }
+        at + word.len()
     }
 }
 
@@ -239,39 +373,86 @@ mod tests {
             ("while read -r l; do echo \"$l\"; done < f", true),
             ("case $x in\na) echo 1 ;;", false),
             ("case $x in\na) echo 1 ;;\n(b) echo 2;;\nesac", true),
+            ("x=$(case $x in\na) echo 1 ;;\nesac)", true),
             ("f() {", false),
             ("f() {\n echo ${1}\n}", true),
             ("f() { echo a; }", true),
+            ("f()", false),
+            ("f ()\n{\n echo\n}", true),
             ("function f {\n echo\n}", true),
+            ("function f\n{\n echo\n}", true),
+            ("f() { local x=${1}", false),
             ("echo 'a", false),
             ("echo 'a\nb'", true),
             ("echo \"it's\"", true),
             ("echo don\\'t", true),
+            ("echo $'it\\'s'", true),
+            ("echo \"$(cat \"a b\")\"", true),
+            ("echo \"$(cat <<EOF\nit's\nEOF\n)\"", true),
             ("cat <<EOF", false),
             ("cat <<EOF\na\nEOF", true),
+            ("cat <<EOF |\na\nEOF\nwc", true),
+            ("cat <<A <<B\na\nA\nb", false),
+            ("cat <<A <<B\na\nA\nb\nB", true),
             ("cat <<'EOF' | wc\na", false),
             ("cat <<-EOF\n\ta\n\tEOF", true),
             ("cat <<< word", true),
+            ("echo $((1 << 3))", true),
+            ("((i << 1))", true),
+            ("((i=0; i<<1", false),
+            ("for ((i=0; i<3; i++)); do\necho\ndone", true),
             ("a |", false),
             ("a &&", false),
             ("a ||\nb", true),
+            ("a ||\n\n# c\nb", true),
             ("a &", true),
+            ("a &> /dev/null", true),
+            ("a 2>&1", true),
+            ("a |& b", true),
             ("(cd x", false),
             ("(cd x; ls)", true),
             ("x=$(kubectl get", false),
             ("x=$(kubectl get pods)", true),
+            ("x=(a b", false),
+            ("x=(a b)", true),
             ("echo ${a:-b}", true),
+            ("echo ${a:-'}'}", true),
+            ("echo \"${a:-it's}\"", true),
+            ("echo ${#a}", true),
+            ("echo a#b 'c", false),
             ("echo done", true),
             ("echo for", true),
             ("# it's a comment", true),
+            ("echo a # don't", true),
             ("{ echo a; echo b; }", true),
             ("[[ a == b ]] && echo x", true),
+            ("[[ $x =~ ^(a|b)$ ]]", true),
+            ("echo `date", false),
+            ("echo `date`", true),
+            ("diff -u99 --color() {", false),
+            ("missing= ;\\\nfor c in a b; do \\\n  echo; \\\ndone", true),
             (
                 "kubectl get pods -o jsonpath='{.items[*].metadata.name}'",
                 true,
             ),
         ] {
             assert_eq!(is_complete(text), complete, "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
+        for (text, missing) in [
+            ("for i in 1; do", "done"),
+            ("cat <<EOF", "EOF"),
+            ("echo 'a", "'"),
+            ("echo \"a", "\""),
+            ("(a", ")"),
+            ("if a; then", "fi"),
+        ] {
+            let mut scan = Scan::default();
+            scan.feed(text);
+            assert_eq!(scan.missing().as_deref(), Some(missing), "{text}");
         }
     }
 }

@@ -30,6 +30,13 @@ pub struct Diagnostic {
     pub help: String,
 }
 
+impl Diagnostic {
+    /// True if the script must not be run.
+    pub fn is_error(&self) -> bool {
+        self.severity == Severity::Error
+    }
+}
+
 impl fmt::Display for Diagnostic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let kind = match self.severity {

@@ -1,8 +1,10 @@
 //! The words after `@`: demosh's and ours. Anything unknown is a command that runs at once.
 
+use std::time::Duration;
+
 use super::expect::{self, Expectation};
 
-/// A directive.
+/// A directive that runs nothing by itself.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Directive {
     /// Show what follows.
@@ -11,12 +13,6 @@ pub enum Directive {
     Hide,
     /// Ignore everything up to the next `@SHOW`.
     Skip,
-    /// Wait once.
-    Wait,
-    /// Wait once, then clear the stage.
-    WaitClear,
-    /// Clear the stage.
-    Clear,
     /// Run the next command unseen and without waiting.
     Immed,
     /// Do not wait before the next command.
@@ -27,18 +23,40 @@ pub enum Directive {
     NoShow,
     /// Show the next command at once.
     NoTypeOut,
-    /// Print words, even while hidden.
-    Print(String),
     /// Name a stop for index, markers and report.
     Section(String),
     /// A speaker note.
     Note(String),
     /// An assertion on the last step.
     Expect(Expectation),
+    /// The next command ends after this time at the latest.
+    Timeout(Duration),
+    /// The next command may fail.
+    MayFail,
+    /// Only Enter runs the next command.
+    Danger,
+    /// What follows, up to its `@end`, is for one kind of cluster.
+    Only(Target),
+    /// The end of `@only`.
+    End,
     /// Turn the page: wait if there is something to read, then clear. Made by headings of articles.
     Page,
-    /// Run a command, not shown and not waited for.
-    Run(String),
+    /// One that is understood and whose engine is still to come.
+    Unbuilt {
+        /// Its word.
+        word: &'static str,
+        /// The words behind it.
+        rest: String,
+    },
+}
+
+/// A kind of cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// The embedded one.
+    Embedded,
+    /// A real one, by `--context`.
+    Context,
 }
 
 /// Why a directive cannot be.
@@ -50,81 +68,145 @@ pub struct Problem {
     pub help: String,
 }
 
-/// Directives of the design whose engine is still to come: refused by name, never ignored.
-const PLANNED: [(&str, &str); 9] = [
-    ("apply", "run `kubectl apply -f FILE` in a bash fence"),
-    ("grid", "the grid is always 4×4 for now"),
-    (
-        "only",
-        "keep steps for real clusters in a script of their own",
-    ),
-    ("timeout", "use `timeout 30s COMMAND`"),
-    ("mayfail", "write `COMMAND || true`"),
-    ("danger", "leave it out"),
-    ("import", "put the text into this script"),
-    ("macro", "put the macro's body where it is called"),
-    ("hook", "leave it out"),
+/// All words that mean something here, for telling slips from commands.
+pub const WORDS: [&str; 28] = [
+    "SHOW",
+    "HIDE",
+    "SKIP",
+    "wait",
+    "waitafter",
+    "nowaitbefore",
+    "noshow",
+    "notypeout",
+    "immed",
+    "immediate",
+    "print",
+    "clear",
+    "import",
+    "hook",
+    "macro",
+    "ifhook",
+    "end",
+    "endif",
+    "section",
+    "note",
+    "expect",
+    "timeout",
+    "mayfail",
+    "danger",
+    "only",
+    "apply",
+    "grid",
+    "wait_clear",
 ];
 
 impl Directive {
-    /// True if demosh has it too, or would run it: such a script is not a plain article.
+    /// True if demosh has it too: such a script is not a plain article.
     pub fn is_demosh(&self) -> bool {
-        !matches!(
+        matches!(
             self,
-            Directive::Section(_) | Directive::Note(_) | Directive::Expect(_) | Directive::Page
+            Directive::Show
+                | Directive::Hide
+                | Directive::Skip
+                | Directive::Immed
+                | Directive::NoWaitBefore
+                | Directive::WaitAfter
+                | Directive::NoShow
+                | Directive::NoTypeOut
         )
     }
 }
 
-/// Parses the text after `@`: a word, and for some words more.
-pub fn parse(text: &str) -> Result<Directive, Problem> {
-    let text = text.trim();
-    let (word, rest) = match text.split_once(char::is_whitespace) {
-        Some((word, rest)) => (word, rest.trim()),
-        None => (text, ""),
-    };
-    let alone = match text {
-        "SHOW" => Some(Directive::Show),
-        "HIDE" => Some(Directive::Hide),
-        "SKIP" => Some(Directive::Skip),
-        "wait_clear" => Some(Directive::WaitClear),
-        "clear" => Some(Directive::Clear),
-        "immed" | "immediate" => Some(Directive::Immed),
-        "nowaitbefore" => Some(Directive::NoWaitBefore),
-        "waitafter" => Some(Directive::WaitAfter),
-        "noshow" => Some(Directive::NoShow),
-        "notypeout" => Some(Directive::NoTypeOut),
-        _ => None,
-    };
-    if let Some(directive) = alone {
-        return Ok(directive);
-    }
-    match word {
-        // demosh does not wait when words follow; its authors meant to.
-        "wait" => Ok(Directive::Wait),
-        "print" => Ok(Directive::Print(words(rest))),
-        "section" if rest.is_empty() => Err(Problem {
-            message: "`@section` needs a name".to_owned(),
-            help: "write `@section Rollback`".to_owned(),
-        }),
-        "section" => Ok(Directive::Section(rest.to_owned())),
-        "note" => Ok(Directive::Note(rest.to_owned())),
-        "expect" => expect::parse(rest).map(Directive::Expect),
-        "" => Err(Problem {
-            message: "a directive without a word".to_owned(),
-            help: "write a word after `@`, such as `@wait`".to_owned(),
-        }),
-        _ => match PLANNED.iter().find(|(name, _)| *name == word) {
-            Some((name, instead)) => Err(Problem {
-                message: format!("`@{name}` is not built yet"),
-                help: (*instead).to_owned(),
-            }),
-            None => Ok(Directive::Run(text.to_owned())),
+/// demosh's words that stand alone; they mean the same whatever macros there are.
+pub fn flag(text: &str) -> Option<Directive> {
+    Some(match text {
+        "SHOW" => Directive::Show,
+        "HIDE" => Directive::Hide,
+        "SKIP" => Directive::Skip,
+        "immed" | "immediate" => Directive::Immed,
+        "nowaitbefore" => Directive::NoWaitBefore,
+        "waitafter" => Directive::WaitAfter,
+        "noshow" => Directive::NoShow,
+        "notypeout" => Directive::NoTypeOut,
+        _ => return None,
+    })
+}
+
+/// One of Footlights' own directives from its word and the words behind it; none if it is not one.
+pub fn parse(word: &str, rest: &str) -> Result<Option<Directive>, Problem> {
+    let directive = match word {
+        "section" if rest.is_empty() => {
+            return problem("`@section` needs a name", "write `@section Rollback`");
+        }
+        "section" => Directive::Section(rest.to_owned()),
+        "note" => Directive::Note(rest.to_owned()),
+        "expect" => match expect::parse(rest)? {
+            Some(expectation) => Directive::Expect(expectation),
+            None => Directive::Unbuilt {
+                word: "expect",
+                rest: rest.to_owned(),
+            },
         },
+        "timeout" => match expect::seconds(rest) {
+            Some(limit) if !limit.is_zero() => Directive::Timeout(limit),
+            _ => {
+                let message = format!("`@timeout` needs a time, not `{rest}`");
+                return problem(&message, "write for example `@timeout 30s`");
+            }
+        },
+        "mayfail" if rest.is_empty() => Directive::MayFail,
+        "danger" if rest.is_empty() => Directive::Danger,
+        "mayfail" | "danger" => {
+            let message = format!("`@{word}` takes no words");
+            return problem(&message, "it stands alone, before its command");
+        }
+        "only" => Directive::Only(match rest {
+            "embedded" => Target::Embedded,
+            "context" => Target::Context,
+            _ => {
+                let message = format!("`@only` does not know `{rest}`");
+                return problem(&message, "write `@only embedded` or `@only context`");
+            }
+        }),
+        "end" if rest.is_empty() => Directive::End,
+        "apply" => Directive::Unbuilt {
+            word: "apply",
+            rest: rest.to_owned(),
+        },
+        "grid" => Directive::Unbuilt {
+            word: "grid",
+            rest: grid(rest)?,
+        },
+        _ => return Ok(None),
+    };
+    Ok(Some(directive))
+}
+
+/// `show`, `hide`, or settings such as `rows=4 users=-,heart`.
+fn grid(rest: &str) -> Result<String, Problem> {
+    const HELP: &str = "write `@grid show`, `@grid hide` or `@grid rows=4 cols=4 users=-,heart`";
+    let words: Vec<&str> = rest.split_whitespace().collect();
+    let is_setting = |word: &&str| match word.split_once('=') {
+        Some(("rows" | "cols" | "rate", number)) => number.parse::<u16>().is_ok_and(|n| n > 0),
+        Some(("users", users)) => !users.is_empty(),
+        _ => ["show", "hide"].contains(word),
+    };
+    match words.iter().find(|word| !is_setting(word)) {
+        Some(word) => Err(Problem {
+            message: format!("`@grid` does not know `{word}`"),
+            help: HELP.to_owned(),
+        }),
+        None if words.is_empty() => Err(Problem {
+            message: "`@grid` needs a word".to_owned(),
+            help: HELP.to_owned(),
+        }),
+        None => Ok(rest.to_owned()),
     }
 }
 
-/// Words split as the shell does, joined by blanks; as they stand if they cannot be split.
-fn words(text: &str) -> String {
-    shlex::split(text).map_or_else(|| text.to_owned(), |words| words.join(" "))
+fn problem<T>(message: &str, help: &str) -> Result<T, Problem> {
+    Err(Problem {
+        message: message.to_owned(),
+        help: help.to_owned(),
+    })
 }

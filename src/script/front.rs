@@ -18,6 +18,26 @@ pub struct Front {
     pub theme: Option<String>,
     /// What the embedded cluster starts with.
     pub cluster: ClusterNeeds,
+    /// The grid, unless it is the default one.
+    pub grid: Option<GridNeeds>,
+    /// Programs that have to be there.
+    pub requires: Vec<String>,
+    /// The contexts that it may run on with `--context`; all if empty.
+    pub contexts: Vec<String>,
+}
+
+/// `grid:` of the front matter.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GridNeeds {
+    /// The app whose answers are shown; `faces`.
+    pub app: Option<String>,
+    /// Rows of cells.
+    pub rows: Option<u16>,
+    /// Columns of cells.
+    pub cols: Option<u16>,
+    /// The users whose answers are shown; `-` is nobody.
+    pub users: Vec<String>,
 }
 
 /// `cluster:` of the front matter.
@@ -64,7 +84,7 @@ pub fn read(file: &Arc<str>, lines: &[&str], diagnostics: &mut Vec<Diagnostic>) 
                 column: column.max(1),
                 source: lines.get(line).unwrap_or(&"").to_string(),
                 message: format!("the front matter is not understood: {error}"),
-                help: "it is YAML with title, minutes, theme and cluster: {profile: bare|gateway|workshop}"
+                help: "it is YAML with title, minutes, theme, cluster: {profile: bare|gateway|workshop}, grid: {app, rows, cols, users}, requires and contexts"
                     .to_owned(),
             });
             (Front::default(), length + 2)

@@ -1,91 +1,151 @@
-//! Reading shell: a shell script, or the inside of a `bash` fence.
+//! Reading shell: a shell script, a macro's body, or the inside of a `bash` fence (DEMOSH.md 2).
 
-use super::complete::is_complete;
-use super::{Diagnostic, Element, Reader, Severity};
+use super::Severity;
+use super::complete::Scan;
+use super::read::{Kind, Reader};
 
 /// Where shell ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Until {
-    /// At the end of the file.
+pub(super) enum Until {
+    /// At the end of the lines.
     End,
     /// At a closing fence, which is taken.
     Fence,
 }
 
+/// Lines that are not yet an element.
+struct Pending {
+    start: usize,
+    text: String,
+    scan: Scan,
+}
+
 /// Reads elements until the end; an element still open there is delivered as it is.
-pub fn read(reader: &mut Reader<'_>, until: Until) {
-    let mut open: Option<(usize, String)> = None;
+pub(super) fn read(reader: &mut Reader<'_, '_>, until: Until) {
+    let mut pending: Option<Pending> = None;
     while let Some((index, line)) = reader.peek() {
+        let is_fence = line.trim() == "```";
+        let keeps = pending.as_ref().is_some_and(|p| p.keeps_fence(reader));
+        if is_fence && until == Until::Fence && !keeps {
+            // What is open ends here; prose is never taken for code.
+            deliver(reader, pending.take(), until);
+            reader.next += 1;
+            return reader.push(index, Kind::Nothing);
+        }
         reader.next += 1;
-        let ends = until == Until::Fence && line.trim() == "```";
-        if ends
-            && !open
-                .as_ref()
-                .is_some_and(|(_, text)| goes_on_after_fence(reader, text))
-        {
-            break;
-        }
-        let (start, text) = match open.take() {
-            Some((start, text)) => (start, format!("{text}\n{line}")),
-            None if line.trim().is_empty() => {
-                reader.push(index, Element::Blank);
-                continue;
+        if let Some(open) = &mut pending {
+            open.text.push('\n');
+            open.text.push_str(line);
+            if !open.goes_on(line) {
+                let Pending { start, text, .. } = pending.take().expect("it is open");
+                reader.push(start, kind(text));
             }
-            None => (index, line.to_owned()),
-        };
-        if start == index
-            && let Some(directive) = line.trim_start().strip_prefix("#@")
-        {
-            let column_zero = line.starts_with("#@");
-            // demosh takes an indented directive for a command that is a comment.
-            if column_zero {
-                reader.directive(index, directive);
+        } else if is_fence {
+            reader.report(
+                index,
+                0,
+                Severity::Warning,
+                (
+                    "a fence in a shell script means nothing".to_owned(),
+                    "take it out, or give the file a name that ends in `.md`",
+                ),
+            );
+            reader.push(index, Kind::Nothing);
+        } else if line.trim().is_empty() {
+            reader.push(index, Kind::Blank);
+        } else if let Some(directive) = line.trim_start().strip_prefix("#@") {
+            if line.starts_with(char::is_whitespace) && acts_when_read(directive) {
+                let message = "an indented directive of this kind is only a comment".to_owned();
+                let help = "`@import`, `@hook`, `@macro` and `@ifhook` begin in the first column";
+                reader.report(index, 0, Severity::Warning, (message, help));
+                reader.push(index, Kind::Nothing);
             } else {
-                reader.push(index, Element::Comment(line.to_owned()));
+                reader.directive(index, directive);
             }
-            continue;
-        }
-        if text.trim_start().starts_with('#') && !line.trim_end().ends_with('\\') {
-            reader.push(start, Element::Comment(text));
-        } else if text.trim_start().starts_with('#') || !is_complete(&text) {
-            open = Some((start, text));
         } else {
-            reader.push(start, Element::Command(text));
+            let mut open = Pending {
+                start: index,
+                text: line.to_owned(),
+                scan: Scan::default(),
+            };
+            if open.goes_on(line) {
+                pending = Some(open);
+            } else {
+                reader.push(index, kind(open.text));
+            }
         }
     }
-    match open {
-        Some((start, _)) if until == Until::Fence => {
-            let diagnostic = Diagnostic {
-                severity: Severity::Error,
-                location: reader.location(start),
-                column: 1,
-                source: reader.lines[start].to_owned(),
-                message: "this command is not complete where its fence ends".to_owned(),
-                help: "close its quote, heredoc, bracket, loop or condition inside the fence"
-                    .to_owned(),
-            };
-            reader.diagnostics.push(diagnostic);
+    deliver(reader, pending, until);
+}
+
+impl Pending {
+    /// Takes the line that was added; true if more has to come.
+    fn goes_on(&mut self, line: &str) -> bool {
+        if is_comment(&self.text) {
+            return line.trim_end().ends_with('\\');
         }
-        Some((start, text)) => reader.push(start, Element::Command(text)),
-        None => {}
+        self.scan.feed(line);
+        self.scan.is_open()
+    }
+
+    /// True if a line of three backquotes belongs to a heredoc: it ends before the next such line.
+    fn keeps_fence(&self, reader: &Reader<'_, '_>) -> bool {
+        if !self.scan.in_heredoc() {
+            return false;
+        }
+        let mut scan = self.scan.clone();
+        for line in reader.lines[reader.next..].iter().skip(1) {
+            if line.trim() == "```" {
+                return false;
+            }
+            scan.feed(line);
+            if !scan.in_heredoc() {
+                return true;
+            }
+        }
+        false
     }
 }
 
-/// True if a line of three backquotes belongs to a heredoc: it ends before the next such line.
-fn goes_on_after_fence(reader: &Reader<'_>, text: &str) -> bool {
-    if !text.contains("<<") {
-        return false;
+/// Directives that act when the script is read.
+fn acts_when_read(directive: &str) -> bool {
+    let word = directive.split_whitespace().next();
+    word.is_some_and(|word| ["import", "hook", "macro", "ifhook"].contains(&word))
+}
+
+fn is_comment(text: &str) -> bool {
+    text.trim_start().starts_with('#')
+}
+
+fn kind(text: String) -> Kind {
+    if is_comment(&text) {
+        Kind::Comment(text)
+    } else {
+        Kind::Command(text)
     }
-    let mut text = format!("{text}\n```");
-    for line in reader.lines[reader.next..]
-        .iter()
-        .take_while(|l| l.trim() != "```")
-    {
-        text.push('\n');
-        text.push_str(line);
-        if is_complete(&text) {
-            return true;
-        }
+}
+
+/// Delivers what is still open; what bash would wait for is an error, a last backslash is not.
+fn deliver(reader: &mut Reader<'_, '_>, pending: Option<Pending>, until: Until) {
+    let Some(Pending { start, text, scan }) = pending else {
+        return;
+    };
+    let missing = scan.missing();
+    if !is_comment(&text) && (missing.is_some() || until == Until::Fence && scan.is_open()) {
+        let place = match until {
+            Until::Fence => "its fence ends",
+            Until::End => "the file ends",
+        };
+        let missing = missing.map_or(String::new(), |what| format!(": `{what}` is missing"));
+        reader.report(
+            start,
+            0,
+            Severity::Error,
+            (
+                format!("this command is not complete where {place}{missing}"),
+                "close its quote, heredoc, bracket, loop or condition",
+            ),
+        );
     }
-    false
+    reader.push(start, kind(text));
 }

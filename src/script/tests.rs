@@ -1,6 +1,7 @@
 //! Scripts as text, elements as they come out.
 
 use super::*;
+use std::sync::Arc;
 
 fn elements(file: &str, text: &str) -> Vec<String> {
     let script = parse(file, text);
@@ -11,9 +12,10 @@ fn elements(file: &str, text: &str) -> Vec<String> {
             let what = match &p.element {
                 Element::Prose(t) => format!("prose {:?}", t.trim()),
                 Element::Comment(t) => format!("comment {t}"),
-                Element::Blank => "blank".to_owned(),
-                Element::Command(t) => format!("command {t}"),
+                Element::Command(c) if c.role == Role::Bash => format!("command {}", c.text),
+                Element::Command(c) => format!("{:?} {}", c.role, c.text),
                 Element::Directive(d) => format!("{d:?}"),
+                Element::IfHook { name, body } => format!("ifhook {name} {}", body.len()),
             };
             format!("{} {what}", p.location.line)
         })
@@ -30,7 +32,6 @@ fn markdown_is_read_by_lines() {
             "1 prose \"# Title\\n\\nwords\"",
             "4 Show",
             "6 command echo a",
-            "7 blank",
             "8 comment # note",
             "9 command echo \\\n  b",
             "12 prose \"more\\n<!-- not a directive -->\\n```yaml\\na: 1\\n```\"",
@@ -46,7 +47,7 @@ fn compound_commands_are_one_element() {
         [
             "1 command for i in 1 2; do\n  echo $i\ndone",
             "4 command cat <<EOF\nx\n```\nEOF",
-            "8 Wait"
+            "8 Wait wait"
         ]
     );
 }
@@ -79,6 +80,7 @@ fn an_article_turns_a_page_at_each_heading_and_a_demosh_script_does_not() {
     assert_eq!(
         elements("x.md", text),
         [
+            "1 Show",
             "1 prose \"# One\\n\\na\"",
             "5 Page",
             "5 prose \"## Two\\n\\nb\"",
@@ -97,7 +99,7 @@ fn front_matter_is_read_and_its_mistakes_are_told() {
     );
     assert_eq!(script.title(), "T");
     assert_eq!(script.front.cluster.profile, front::ProfileName::Workshop);
-    assert_eq!(script.elements[0].location.line, 5);
+    assert_eq!(script.elements[1].location.line, 5);
     let bad = parse("x.md", "---\ntitel: T\n---\n");
     assert!(bad.has_errors());
     assert_eq!(bad.diagnostics[0].location.line, 2);
@@ -155,3 +157,311 @@ fn a_command_that_its_fence_cuts_off_is_an_error_and_prose_is_never_run() {
     let whole = parse("x.md", "```bash\ncat <<EOF\n```\nEOF\n```\n");
     assert!(!whole.has_errors());
 }
+
+/// Loads `main` among files of these names; hooks SET and OTHER have bodies.
+fn load(main: &str, files: &[(&str, &str)], init: Option<&str>) -> Script {
+    let source = |name: &str, text: &str| load::Source {
+        file: name.to_owned(),
+        text: text.to_owned(),
+    };
+    let find = |path: &str, _: &str| {
+        let found = files.iter().find(|(name, _)| *name == path);
+        found
+            .map(|(name, text)| source(name, text))
+            .ok_or_else(|| format!("there is no file {path}"))
+    };
+    let variable = |name: &str| match name {
+        "DEMO_HOOK_SET" => Some("echo set".to_owned()),
+        "DEMO_HOOK_EMPTY" => Some(String::new()),
+        _ => None,
+    };
+    let text = files.iter().find(|(name, _)| *name == main).unwrap().1;
+    load::load(&load::Loading {
+        main: source(main, text),
+        init: init.map(|text| source(".demoshrc", text)),
+        builtins: load::Builtins::Present,
+        place: load::Place::Outermost,
+        find: &find,
+        variable: &variable,
+    })
+}
+
+/// What a walk shows and runs.
+fn walked(script: Script) -> Vec<String> {
+    let mut walk = walk::Walk::new(Arc::new(script), directive::Target::Embedded);
+    std::iter::from_fn(|| walk.next())
+        .filter_map(|act| match act.kind {
+            walk::ActKind::Step(step) => Some(format!(
+                "{}{}{}",
+                if step.shown { "$ " } else { "" },
+                step.text.trim(),
+                if step.wait_after { " (waits)" } else { "" }
+            )),
+            walk::ActKind::Prose { text, shown: true } => Some(text.trim().to_owned()),
+            walk::ActKind::Comment { text, shown: true } => Some(text),
+            walk::ActKind::Pause => Some("(pause)".to_owned()),
+            _ => None,
+        })
+        .collect()
+}
+
+#[test]
+fn macros_hooks_and_imports_act_when_the_script_is_read() {
+    let main = "#@SHOW\nm1\n#@late\n#@import lib.sh\necho $(fn)\n#@hooked x\n#@ifhook hooked\n\
+                echo yes\n#@endif\n#@ifhook unset\necho no\n#@endif\n#@macro late\n echo late\n#@end\n";
+    let lib = "#@hook hooked SET\n#@hook unset EMPTY\n#@SKIP\necho skipped\n#@macro m1\n  #@SHOW\n  \
+               echo shown in m1\n  #@wait\n#@end\n#@SHOW\nfn() { echo; }\n";
+    let script = load("x.sh", &[("x.sh", main), ("lib.sh", lib)], None);
+    assert_eq!(script.diagnostics, []);
+    assert_eq!(
+        script.prologue(),
+        ["hooked() { echo set\n}", "unset() { :;\n}"]
+    );
+    assert_eq!(
+        walked(script),
+        [
+            "$ m1",
+            "$ echo shown in m1",
+            "wait (waits)",
+            "late",
+            "echo late",
+            "$ fn() { echo; }",
+            "$ echo $(fn)",
+            "hooked x",
+            "echo yes"
+        ]
+    );
+}
+
+#[test]
+fn overrides_count_for_the_next_thing_that_is_executed() {
+    for (text, seen) in [
+        (
+            "#@nowaitbefore\n# c\n\n#@waitafter\na",
+            vec!["# c", "$ a (waits)"],
+        ),
+        ("#@immed\na\nb", vec!["a", "$ b"]),
+        ("#@waitafter\n#@immed\na", vec!["a"]),
+        ("#@immed\n#@waitafter\na", vec!["a (waits)"]),
+        ("#@waitafter\n#@clear\na", vec!["clear (waits)", "$ a"]),
+        ("#@immed\nX=1\na", vec!["X=1", "$ a"]),
+        ("#@immed\n#@print x\na", vec!["print x", "$ a"]),
+        ("#@print\na", vec!["print (waits)", "$ a"]),
+        ("#@wait 5\na", vec!["wait 5 (waits)", "$ a"]),
+        ("#@HIDE\n#@wait\n#@waitafter\na", vec!["wait (waits)", "a"]),
+        ("#@waitafter\nm", vec!["$ m (waits)", "b", "(pause)"]),
+    ] {
+        let text = format!("#@macro m\n b\n#@end\n#@SHOW\n{text}\n");
+        assert_eq!(walked(parse("x.sh", &text)), seen, "{text}");
+    }
+}
+
+#[test]
+fn the_init_file_comes_first_and_in_the_same_list() {
+    let files = [("x.sh", "echo a\n")];
+    assert_eq!(walked(load("x.sh", &files, Some("#@SHOW\n"))), ["$ echo a"]);
+    let article = [("x.md", "# T\n```bash\na\n```\n")];
+    let script = load("x.md", &article, Some("#@macro m\n#@end\nX=1\n"));
+    assert_eq!(walked(script), ["X=1", "# T", "$ a"]);
+}
+
+#[test]
+fn only_regions_are_for_one_kind_of_cluster() {
+    let text = "<!-- @only context -->\nno\n<!-- @only embedded -->\nno\n<!-- @end -->\n\
+                <!-- @end -->\n<!-- @only embedded -->\nyes\n<!-- @end -->\nafter\n";
+    assert_eq!(walked(parse("x.md", text)), ["yes", "after"]);
+}
+
+#[test]
+fn a_script_s_own_names_win_over_directives() {
+    let text = "note() { :; }\n#@note hello\n#@macro wait\n x\n#@end\n#@wait\nwait\n";
+    assert_eq!(
+        walked(parse("x.sh", text)),
+        ["note() { :; }", "note hello", "wait", "x", "wait", "x"]
+    );
+}
+
+#[test]
+fn each_mistake_has_its_diagnostic() {
+    for (text, message, severity) in [
+        ("<!-- @sectoin A -->", "no directive", Severity::Warning),
+        ("<!-- @Wait -->", "no directive", Severity::Warning),
+        ("<!-- @HIDE --> more", "takes no words", Severity::Warning),
+        (
+            "<!--@SHOW-->",
+            "a comment and no directive",
+            Severity::Warning,
+        ),
+        (
+            " <!-- @SHOW -->",
+            "a comment and no directive",
+            Severity::Warning,
+        ),
+        (
+            "<!-- #@SHOW -->",
+            "a comment and no directive",
+            Severity::Warning,
+        ),
+        (
+            "```bash\n#@macro x\n```",
+            "is never closed",
+            Severity::Error,
+        ),
+        ("<!-- @ifhook x -->", "is never closed", Severity::Error),
+        (
+            "<!-- @only embedded -->",
+            "is never closed",
+            Severity::Error,
+        ),
+        ("<!-- @macro -->", "needs a name", Severity::Error),
+        ("<!-- @hook x -->", "needs the name", Severity::Error),
+        ("<!-- @import -->", "needs a path", Severity::Error),
+        (
+            "<!-- @import no.md -->",
+            "there is no file no.md",
+            Severity::Error,
+        ),
+        (
+            "<!-- @import x.md -->",
+            "x.md imports itself",
+            Severity::Error,
+        ),
+        (
+            "<!-- @macro x -->\n#@x\n#@end",
+            "calls itself",
+            Severity::Error,
+        ),
+        (
+            "<!-- @macro x -->\n#@y\n#@end\n<!-- @macro y -->\nx\n#@end",
+            "calls itself",
+            Severity::Error,
+        ),
+        ("<!-- @expect shrae -->", "does not know", Severity::Error),
+        ("<!-- @timeout soon -->", "needs a time", Severity::Error),
+        (
+            "<!-- @only prod -->",
+            "does not know `prod`",
+            Severity::Error,
+        ),
+        (
+            "<!-- @grid colour=x -->",
+            "does not know `colour=x`",
+            Severity::Error,
+        ),
+        ("```bash\necho", "never closed", Severity::Error),
+        (
+            "```bash\necho\n\n```bash\necho\n```",
+            "never closed",
+            Severity::Error,
+        ),
+    ] {
+        let script = load("x.md", &[("x.md", text)], None);
+        let found = script
+            .diagnostics
+            .iter()
+            .find(|d| d.message.contains(message));
+        let found = found.unwrap_or_else(|| panic!("{text}: {:?}", script.diagnostics));
+        assert_eq!(found.severity, severity, "{text}");
+        assert!(
+            !found.source.is_empty() && !found.help.is_empty(),
+            "{text}: {found}"
+        );
+    }
+    for text in [
+        "<!-- @echo hi -->",
+        "<!-- @rm x -->",
+        "<!-- @show_5 -->",
+        "<!-- set -e -->",
+        "`<!--@X-->`",
+    ] {
+        assert_eq!(
+            load("x.md", &[("x.md", text)], None).diagnostics,
+            [],
+            "{text}"
+        );
+    }
+}
+
+/// The lines of all parts, in order and without holes.
+fn covers(file: &str, text: &str) {
+    let lines: Vec<&str> = text.split('\n').collect();
+    let skipped = front::read(&file.into(), &lines, &mut Vec::new()).1;
+    let parts = read::read(&file.into(), &lines, skipped, &mut Vec::new());
+    let mut next = 0;
+    for part in &parts {
+        assert_eq!(part.lines.start, next, "{text:?}: {parts:?}");
+        next = part.lines.end;
+    }
+    assert_eq!(next, lines.len(), "{text:?}: {parts:?}");
+}
+
+proptest::proptest! {
+    /// Whatever the pieces and their order: no panic, no hang, no line lost or taken twice.
+    #[test]
+    fn every_line_is_in_exactly_one_part(
+        pieces in proptest::collection::vec(proptest::sample::select(PIECES.to_vec()), 0..40),
+        glue in proptest::sample::select(vec!["\n", " ", ""]),
+    ) {
+        let text = pieces.join(glue);
+        for file in ["x.md", "x.sh"] {
+            covers(file, &text);
+            walked(parse(file, &text));
+        }
+    }
+
+    #[test]
+    fn any_text_is_read(text in "\\PC*") {
+        for file in ["x.md", "x.sh"] {
+            covers(file, &text);
+            walked(parse(file, &text));
+        }
+    }
+}
+
+/// What scripts are made of, and what breaks readers.
+const PIECES: [&str; 44] = [
+    "```bash",
+    "```",
+    "````",
+    "``` sh",
+    "# T",
+    "#@SHOW",
+    "#@HIDE",
+    "#@SKIP",
+    "<!-- @SHOW -->",
+    "<!-- @wait",
+    "<!--@x-->",
+    "#@macro m",
+    "#@macro n",
+    "#@end",
+    "#@endif",
+    "#@ifhook h",
+    "#@m",
+    "#@n",
+    "m",
+    "<!-- @macro m -->",
+    "#@hook h H",
+    "#@import x",
+    "#@only embedded",
+    "#@immed",
+    "echo a",
+    "echo 'a",
+    "echo \"a",
+    "cat <<EOF",
+    "EOF",
+    "for i in 1; do",
+    "done",
+    "f() {",
+    "}",
+    "$(",
+    "${",
+    "((",
+    ")",
+    "\\",
+    "",
+    "---",
+    "é\u{1f600}\\é",
+    "# c \\",
+    "#$ typed",
+    "<!-- @print 'x -->",
+];

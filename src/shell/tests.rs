@@ -16,7 +16,10 @@ impl Show {
         fs::write(kubeconfig.path(), "ours").unwrap();
         let (sender, events) = unbounded_channel();
         let setup = Setup {
-            environment: vec![("MARK".into(), "yes".into())],
+            environment: std::env::vars_os()
+                .chain([("MARK".into(), "yes".into())])
+                .collect(),
+            prologue: vec!["hook() { echo hooked\n}".into(), "broken() {".into()],
             kubeconfig: kubeconfig.path().to_owned(),
             bin: "/nonexistent/bin".into(),
             input: Input::Nobody,

@@ -1,0 +1,637 @@
+//! Playing a script: what each act does on the stage, by DEMOSH.md 4 and 5.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::event::{Exit, Id, Nested};
+use super::{
+    Block, Check, CommandBlock, Current, Effect, Engine, OnFailure, Outcome, Phase, StepResult,
+    Typing, Wait,
+};
+use crate::audience::claim::Judge;
+use crate::diff::Change;
+use crate::script::expect::Claim;
+use crate::script::interpolate::{Variables, interpolate};
+use crate::script::walk::{Act, ActKind, Step, Walk};
+use crate::script::{Expectation, Location, Role, heading};
+use crate::terminal::Frame as Picture;
+
+/// Lines of output kept for the report of a failure.
+const TAIL: usize = 8;
+/// Scripts may play scripts this deep: one that plays itself would never end.
+const DEEPEST: usize = 16;
+
+/// Whether the show has to wait for something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Flow {
+    /// It does: for the presenter, a command, a timer.
+    Waits,
+    /// The next act comes at once.
+    GoesOn,
+}
+
+/// A script that is being played: the outermost, or one that another plays.
+#[derive(Clone, Debug)]
+pub(super) struct Frame {
+    pub(super) walk: Walk,
+    /// What `${NAME}` shows.
+    pub(super) variables: Arc<Variables>,
+    /// `set -e` is on.
+    errexit: bool,
+    /// The step of the script outside that plays this one, and when it began.
+    caller: Option<(Current, Duration)>,
+    /// Steps that have been on the stage, to be repeated.
+    earlier: Vec<Earlier>,
+}
+
+/// Where a step that was on the stage began.
+#[derive(Clone, Debug)]
+struct Earlier {
+    walk: Walk,
+    step: usize,
+}
+
+impl Frame {
+    /// At a script's beginning.
+    pub(super) fn new(walk: Walk, variables: Arc<Variables>) -> Self {
+        Frame {
+            walk,
+            variables,
+            errexit: false,
+            caller: None,
+            earlier: Vec::new(),
+        }
+    }
+}
+
+/// What the last step leaves for what follows it.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Last {
+    /// Its number and status.
+    pub(super) command: Option<Id>,
+    status: i32,
+    /// The page is turned when the show goes on.
+    turns_page: bool,
+    /// Expectations of a step that was left out are left out too.
+    pub(super) skip_expectations: bool,
+    /// Changes seen while the step still runs.
+    pub(super) pending_changes: Vec<Change>,
+    /// The next step stood there before: it is not typed again, and waits.
+    repeats: bool,
+}
+
+impl Engine {
+    /// Goes on until something has to be waited for.
+    pub(super) fn go_on(&mut self) {
+        self.wait(Wait::Stop);
+        loop {
+            if std::mem::take(&mut self.last.turns_page) {
+                self.turn_page();
+            }
+            let frame = self.frame();
+            let before = frame.walk.clone();
+            let flow = match frame.walk.next() {
+                Some(act) => self.act(act, before),
+                None if self.frames.len() > 1 => self.leave_nested(),
+                // An audience reads the last page before it goes.
+                None => return self.wait(Wait::End),
+            };
+            if flow == Flow::Waits {
+                return;
+            }
+        }
+    }
+
+    /// Goes on if nothing has to be waited for.
+    pub(super) fn follow(&mut self, flow: Flow) {
+        if flow == Flow::GoesOn {
+            self.go_on();
+        }
+    }
+
+    /// Waits for the presenter, unless somebody else is waited for already.
+    fn stop_here(&mut self) -> Flow {
+        self.wait(Wait::Stop);
+        Flow::Waits
+    }
+
+    fn act(&mut self, Act { location, kind }: Act, before: Walk) -> Flow {
+        match kind {
+            ActKind::Prose { text, shown: true } => {
+                let text = self.interpolated(&text);
+                if let Some((_, title)) = heading(&text) {
+                    self.section(title);
+                }
+                self.state.page.push(Block::Prose(text));
+            }
+            ActKind::Comment { text, shown: true } => {
+                let text = self.interpolated(&text);
+                self.state.page.push(Block::Comment(text));
+            }
+            ActKind::Prose { .. } | ActKind::Comment { .. } | ActKind::Only(_) => {}
+            ActKind::Step(step) => return self.begin(step, location, before),
+            ActKind::Pause => return self.stop_here(),
+            ActKind::Section(name) => self.section(name),
+            ActKind::Note(text) => self.state.note = Some(text),
+            ActKind::Expect(expectation) => return self.expect(expectation, location),
+            ActKind::Page if self.state.page.is_empty() => {}
+            ActKind::Page => {
+                self.last.turns_page = true;
+                return self.stop_here();
+            }
+            ActKind::Unbuilt { word, rest } => {
+                let text = format!("{word} {rest}");
+                let reason = format!("`@{}` is not built yet", text.trim());
+                return self.stop(location, reason);
+            }
+        }
+        Flow::GoesOn
+    }
+
+    fn interpolated(&mut self, text: &str) -> String {
+        interpolate(text, &self.frame().variables)
+    }
+
+    fn section(&mut self, name: String) {
+        if self.state.section.as_ref() != Some(&name) {
+            self.effects.push(Effect::Mark(name.clone()));
+            self.state.section = Some(name);
+        }
+    }
+
+    fn turn_page(&mut self) {
+        if !self.state.page.is_empty() {
+            let page = std::mem::take(&mut self.state.page);
+            self.state.history.push(page);
+        }
+    }
+
+    /// Begins a step: types it if it is shown, and runs it if nobody has to be waited for.
+    fn begin(&mut self, mut step: Step, location: Location, before: Walk) -> Flow {
+        let repeats = std::mem::take(&mut self.last.repeats);
+        if !step.shown && !matches!(step.role, Role::Bash | Role::Nested(_)) {
+            return self.done_by_footlights(&step);
+        }
+        let id = self.new_id();
+        self.last.skip_expectations = false;
+        if repeats {
+            (step.typeout, step.wait_before) = (false, true);
+        }
+        let shown = step.shown;
+        if step.is_numbered() {
+            let number = self.state.step;
+            let earlier = Earlier {
+                walk: before,
+                step: number,
+            };
+            self.frame().earlier.push(earlier);
+            self.state.step = number + 1;
+        }
+        let instant = !step.typeout || self.settings.typing == Typing::Instant;
+        let text = match &step.role {
+            Role::Typed => typed_comment(&step.text),
+            _ => self.interpolated(&step.text),
+        };
+        if step.is_numbered() {
+            self.effects
+                .push(Effect::Mark(marker(self.state.step, &text)));
+        }
+        if shown && step.role == Role::Bash {
+            let command = step.text.clone();
+            self.effects.push(Effect::Predict { id, command });
+        }
+        self.current = Some(Current {
+            id,
+            step,
+            location,
+            deadline: None,
+            times_late: 0,
+            full_screen: false,
+        });
+        if !shown {
+            return self.run();
+        }
+        self.state.page.push(Block::Command(Box::new(CommandBlock {
+            id,
+            typed: (!instant).then_some(0),
+            text,
+            predicted: Vec::new(),
+            output: Arc::new(Picture::default()),
+            ended: None,
+            changes: Vec::new(),
+            checks: Vec::new(),
+            skipped: false,
+        })));
+        if instant {
+            self.typed()
+        } else {
+            self.type_on()
+        }
+    }
+
+    /// Types one more character, and sets the timer of the next.
+    pub(super) fn type_on(&mut self) -> Flow {
+        let timer = self.new_id();
+        let id = self.current.as_ref().map_or(0, |c| c.id);
+        let Some(command) = self.state.command(id) else {
+            return Flow::Waits;
+        };
+        let typed = command.typed.unwrap_or(0) + 1;
+        if typed > command.text.chars().count() {
+            return self.typed();
+        }
+        command.typed = Some(typed);
+        self.state.phase = Phase::Typing { timer };
+        let length = Duration::from_millis(self.random.u64(12..60));
+        self.effects.push(Effect::Pause { id: timer, length });
+        Flow::Waits
+    }
+
+    /// Shows all of the command, and waits or runs it.
+    pub(super) fn typed(&mut self) -> Flow {
+        let Some(current) = &self.current else {
+            return Flow::Waits;
+        };
+        let (id, waits) = (current.id, current.step.wait_before);
+        if let Some(command) = self.state.command(id) {
+            command.typed = None;
+        }
+        if !waits {
+            return self.run();
+        }
+        self.wait(Wait::BeforeCommand);
+        Flow::Waits
+    }
+
+    /// Runs the step that stands there.
+    pub(super) fn run(&mut self) -> Flow {
+        let Some(current) = &self.current else {
+            return Flow::Waits;
+        };
+        let command = match &current.step.role {
+            Role::Bash => current.step.text.clone(),
+            Role::Nested(words) => words.clone(),
+            _ => {
+                let step = self.current.take().map(|c| c.step);
+                return step.map_or(Flow::Waits, |step| self.done_by_footlights(&step));
+            }
+        };
+        let limit = current.step.limit.or(self.settings.step_timeout);
+        let id = current.id;
+        let deadline = limit.map(|length| (self.new_id(), length));
+        let Some(current) = &mut self.current else {
+            return Flow::Waits;
+        };
+        self.state.phase = Phase::Running {
+            id,
+            since: self.state.now,
+            focus: false,
+        };
+        self.effects.push(match &current.step.role {
+            Role::Nested(_) => Effect::Expand { id, words: command },
+            _ => Effect::Run { id, command },
+        });
+        if let Some((timer, length)) = deadline {
+            current.deadline = Some(timer);
+            self.effects.push(Effect::Deadline { id: timer, length });
+        }
+        Flow::Waits
+    }
+
+    /// What no shell is needed for.
+    fn done_by_footlights(&mut self, step: &Step) -> Flow {
+        match &step.role {
+            Role::Print(words) => {
+                let words = self.interpolated(words);
+                self.state.page.push(Block::Print(words));
+            }
+            Role::Clear => self.turn_page(),
+            // A macro's body follows by itself, and so does the pause after it.
+            Role::Macro(_) => return Flow::GoesOn,
+            _ => {}
+        }
+        if step.wait_after {
+            return self.stop_here();
+        }
+        Flow::GoesOn
+    }
+
+    pub(super) fn exited(&mut self, id: Id, exit: Exit) -> Flow {
+        let Phase::Running { id: run, since, .. } = self.state.phase else {
+            return Flow::Waits;
+        };
+        if run != id {
+            return Flow::Waits;
+        }
+        let nests = |c: &Current| matches!(c.step.role, Role::Nested(_));
+        if exit.status == 0 && exit.guarded.is_none() && self.current.as_ref().is_some_and(nests) {
+            self.effects.push(Effect::Nest { id });
+            return Flow::Waits;
+        }
+        let Some(current) = self.current.take() else {
+            return Flow::Waits;
+        };
+        let took = self.state.now.saturating_sub(since);
+        self.ended(current, exit, took)
+    }
+
+    /// The script that a step plays has been read, or cannot be.
+    pub(super) fn nested(&mut self, id: Id, nested: Result<Nested, String>) -> Flow {
+        let Phase::Running { id: run, since, .. } = self.state.phase else {
+            return Flow::Waits;
+        };
+        let Some(current) = self.current.take_if(|_| run == id) else {
+            return Flow::Waits;
+        };
+        let nested = match nested {
+            Ok(_) if self.frames.len() >= DEEPEST => {
+                Err("scripts play scripts too deeply".to_owned())
+            }
+            nested => nested,
+        };
+        let Nested { script, variables } = match nested {
+            Ok(nested) => nested,
+            Err(why) => {
+                self.state.page.push(Block::Notice(why));
+                let exit = Exit {
+                    status: 2,
+                    ..Exit::default()
+                };
+                return self.ended(current, exit, Duration::ZERO);
+            }
+        };
+        let mut frame = Frame::new(Walk::new(script, self.target), variables);
+        frame.caller = Some((current, since));
+        self.state.steps += frame.walk.count_steps();
+        self.frames.push(frame);
+        Flow::GoesOn
+    }
+
+    /// The innermost script is over: the step that played it has ended, with 0 as demosh's does.
+    fn leave_nested(&mut self) -> Flow {
+        let Some((current, since)) = self.frames.pop().and_then(|frame| frame.caller) else {
+            return Flow::GoesOn;
+        };
+        self.effects.push(Effect::LeaveNested);
+        let took = self.state.now.saturating_sub(since);
+        self.ended(current, Exit::default(), took)
+    }
+
+    /// A step has ended: what it leaves, whether it failed, and what follows.
+    fn ended(&mut self, current: Current, exit: Exit, took: Duration) -> Flow {
+        let id = current.id;
+        let mut tail = Vec::new();
+        if let Some(command) = self.state.command(id) {
+            command.ended = Some((exit.status, took));
+            let lines = &command.output.lines;
+            let last = &lines[lines.len().saturating_sub(TAIL)..];
+            tail = last.iter().map(ToString::to_string).collect();
+        }
+        self.last_end = Some(self.state.now);
+        self.last.command = Some(id);
+        self.last.status = exit.status;
+        let frame = self.frame();
+        if let Some(variables) = exit.variables.clone() {
+            frame.variables = variables;
+        }
+        let off = !exit.errexit && turns_errexit_off(&current.step.text);
+        frame.errexit = exit.errexit || frame.errexit && !off;
+        let errexit = frame.errexit;
+        let mut failed = self.failure(&current, &exit);
+        let stops = failed.is_some() && (errexit || exit.guarded.is_some());
+        // `set -e` ends the innermost list only, and that is how scripts say "nothing to do".
+        let ends_list = stops && exit.guarded.is_none() && self.ends_inner_list(exit.status);
+        if ends_list {
+            failed = None;
+        }
+        let location = current.location.clone();
+        self.state.results.push(StepResult {
+            location: current.location,
+            section: self.state.section.clone(),
+            text: current.step.text,
+            status: exit.status,
+            took,
+            failed: failed.clone(),
+            changes: std::mem::take(&mut self.last.pending_changes),
+            checks: Vec::new(),
+            tail,
+        });
+        match failed {
+            Some(reason) if stops || self.settings.on_failure == OnFailure::Stop => {
+                self.stop(location, reason)
+            }
+            _ if ends_list => Flow::GoesOn,
+            _ if current.step.wait_after => self.stop_here(),
+            _ => Flow::GoesOn,
+        }
+    }
+
+    /// Ends a macro's, an ifhook's or a nested script's list; false if only the outermost is left.
+    fn ends_inner_list(&mut self, status: i32) -> bool {
+        let nested = self.frames.len() > 1;
+        let frame = self.frame();
+        if frame.walk.fails_to_caller() {
+            return true;
+        }
+        if !nested {
+            return false;
+        }
+        let quiet = frame.variables.get("DEMOSH_QUIET_FAILURE");
+        if !quiet.is_some_and(|value| is_true(value)) {
+            let notice = format!("this script ends here: exit status {status} under `set -e`");
+            self.state.page.push(Block::Notice(notice));
+        }
+        self.frame().walk.end();
+        true
+    }
+
+    /// Why a step that has ended counts as failed, if it does.
+    fn failure(&mut self, current: &Current, exit: &Exit) -> Option<String> {
+        let step = &current.step;
+        if let Some(guarded) = &exit.guarded {
+            return Some(guarded.clone());
+        }
+        if step.may_fail {
+            return None;
+        }
+        if current.times_late > 0 {
+            let (limit, whose) = match step.limit {
+                Some(limit) => (limit, "@timeout"),
+                None => (
+                    self.settings.step_timeout.unwrap_or_default(),
+                    "--step-timeout",
+                ),
+            };
+            return Some(format!(
+                "it ran longer than {} s ({whose})",
+                limit.as_secs_f64()
+            ));
+        }
+        // A hook that nobody defined is no failure: only its author has it.
+        let unknown_hook = step.meta && exit.status == 127;
+        if unknown_hook {
+            self.effects.push(Effect::Log(format!(
+                "{}: `@{}` is no command here",
+                current.location, step.text
+            )));
+        }
+        let expected = self.frame().walk.expected_exit() == Some(exit.status);
+        (exit.status != 0 && !expected && !unknown_hook)
+            .then(|| format!("exit status {}", exit.status))
+    }
+
+    fn expect(&mut self, expectation: Expectation, location: Location) -> Flow {
+        if self.last.skip_expectations {
+            return Flow::GoesOn;
+        }
+        let check = Check {
+            text: expectation.text,
+            location,
+            holds: None,
+            seen: None,
+            took: Duration::ZERO,
+            observed: String::new(),
+        };
+        if let Claim::Exit(status) = expectation.claim {
+            let seen = self.last.status;
+            let check = Check {
+                holds: Some(status == seen),
+                observed: format!("exit status {seen}"),
+                ..check
+            };
+            return self.check_is_done(check);
+        }
+        let Some(judge) = Judge::new(&expectation.claim, self.state.now) else {
+            return Flow::GoesOn;
+        };
+        let (Claim::Share { scope, .. } | Claim::All { scope, .. }) = expectation.claim else {
+            return Flow::GoesOn;
+        };
+        let (id, timer) = (self.new_id(), self.new_id());
+        self.put_check(check.clone());
+        self.judge = Some((judge, check));
+        self.state.phase = Phase::Judging { id };
+        let length = scope.within;
+        self.effects.push(Effect::Probe { id, scope });
+        self.effects.push(Effect::Deadline { id: timer, length });
+        Flow::Waits
+    }
+
+    /// Puts a check on the stage and into the report, in place of its earlier self.
+    pub(super) fn put_check(&mut self, check: Check) {
+        let put = |checks: &mut Vec<Check>| match checks
+            .iter_mut()
+            .find(|c| c.location == check.location && c.text == check.text)
+        {
+            Some(old) => *old = check.clone(),
+            None => checks.push(check.clone()),
+        };
+        if let Some(command) = self.last.command.and_then(|id| self.state.command(id)) {
+            put(&mut command.checks);
+        }
+        if let Some(result) = self.state.results.last_mut() {
+            put(&mut result.checks);
+        }
+    }
+
+    pub(super) fn check_is_done(&mut self, check: Check) -> Flow {
+        let failed = check.holds == Some(false);
+        let location = check.location.clone();
+        let reason = format!("expected {}: {}", check.text, check.observed);
+        self.put_check(check);
+        match self.settings.on_failure {
+            OnFailure::Stop if failed => self.stop(location, reason),
+            _ => Flow::GoesOn,
+        }
+    }
+
+    /// Something failed that ends the show: at once if unattended, after a word to the presenter.
+    fn stop(&mut self, location: Location, reason: String) -> Flow {
+        if self.settings.on_failure == OnFailure::Stop {
+            self.end(Outcome::Failed { location, reason });
+            return Flow::Waits;
+        }
+        let choices = "Enter goes on, - runs it again, q leaves";
+        self.state
+            .page
+            .push(Block::Notice(format!("{reason} · {choices}")));
+        self.wait(Wait::Failure);
+        Flow::Waits
+    }
+
+    /// Leaves out the step that stands there.
+    pub(super) fn skip(&mut self) {
+        let waiting = matches!(
+            self.state.phase,
+            Phase::Typing { .. } | Phase::Waiting(Wait::BeforeCommand)
+        );
+        let Some(current) = self.current.take_if(|_| waiting) else {
+            return;
+        };
+        if let Some(command) = self.state.command(current.id) {
+            command.typed = None;
+            command.skipped = true;
+        }
+        if matches!(current.step.role, Role::Macro(_)) {
+            self.frame().walk.skip_call();
+        }
+        self.last.skip_expectations = true;
+        self.go_on();
+    }
+
+    /// Goes back to the step before: it stands there again, typed out, and waits.
+    pub(super) fn repeat(&mut self) {
+        if !matches!(self.state.phase, Phase::Typing { .. } | Phase::Waiting(_)) {
+            return;
+        }
+        let standing = self.current.as_ref().is_some_and(|c| c.step.is_numbered());
+        let frame = self.frame();
+        let own = if standing { frame.earlier.pop() } else { None };
+        let Some(Earlier { walk, step }) = frame.earlier.pop() else {
+            frame.earlier.extend(own);
+            let notice = Block::Notice("there is nothing earlier to repeat".to_owned());
+            if self.state.page.last() != Some(&notice) {
+                self.state.page.push(notice);
+            }
+            return;
+        };
+        frame.walk = walk;
+        if let Some(current) = self.current.take() {
+            let is_this = |b: &Block| matches!(b, Block::Command(c) if c.id == current.id);
+            self.state.page.retain(|block| !is_this(block));
+        }
+        self.state.step = step;
+        self.last.repeats = true;
+        self.last.turns_page = false;
+        self.go_on();
+    }
+}
+
+/// The text that a `#$` comment types: without its marks, and without those of its further lines.
+fn typed_comment(text: &str) -> String {
+    text.trim_start_matches("#$").trim().replace("\n#", "\n")
+}
+
+/// demosh's truth of a variable.
+fn is_true(value: &str) -> bool {
+    ["yes", "true", "t", "y", "1"]
+        .iter()
+        .any(|yes| value.eq_ignore_ascii_case(yes))
+}
+
+/// `set +e`: of a script's own `set`, only the first argument counts, as with demosh. The shell itself
+/// never has `-e` between steps, so it cannot tell.
+fn turns_errexit_off(command: &str) -> bool {
+    let mut words = command.split_whitespace();
+    words.next() == Some("set")
+        && words
+            .next()
+            .is_some_and(|w| w.starts_with('+') && w.contains('e'))
+}
+
+/// A marker's label: the step's number and the first line of its command.
+fn marker(step: usize, text: &str) -> String {
+    let first = text.lines().next().unwrap_or("");
+    let short: String = first.chars().take(60).collect();
+    format!("{step} · {short}")
+}
