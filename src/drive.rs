@@ -16,7 +16,7 @@ use crate::clock::Clock;
 use crate::engine::{Effect, Engine, Event, Intent, Outcome, State};
 use crate::input;
 
-pub use world::{Cast, Stage, World};
+pub use world::{Cast, Stage, Stand, World};
 
 /// Who presses the keys.
 pub enum Pilot {

@@ -43,6 +43,8 @@ pub struct Settings {
 pub enum OnFailure {
     /// It is shown, and the show goes on.
     GoOn,
+    /// The show ends under `set -e`, and goes on without.
+    StopUnderErrexit,
     /// The show ends.
     Stop,
 }

@@ -1,6 +1,7 @@
 //! The modes: each builds its ends and hands them to `drive`. Exit codes are made here.
 
 pub mod cluster;
+mod plain;
 pub mod plan;
 pub mod present;
 pub mod record;

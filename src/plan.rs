@@ -44,14 +44,17 @@ pub struct PlannedEvent {
     pub marks: Vec<&'static str>,
 }
 
+/// Reads the script of these words in a directory, with these variables.
+pub type ReadNested<'a> = dyn Fn(&[String], &Path, &Variables) -> Option<Script> + 'a;
+
 /// What a script is planned in.
 pub struct Surroundings<'a> {
     /// The environment, and `0`, `1` …
     pub variables: Variables,
     /// The working directory; none once nobody can tell.
     pub directory: Option<PathBuf>,
-    /// Reads a nested script: its words, the first of which is its path; the directory; the variables.
-    pub read: &'a dyn Fn(&[String], &Path, &Variables) -> Option<Script>,
+    /// Reads a nested script; the first of its words is its path.
+    pub read: &'a ReadNested<'a>,
     /// The kind of cluster.
     pub target: Target,
 }

@@ -411,7 +411,9 @@ impl Shared {
             None => line.queued = Some((id, kind)),
             Some(fifo) => {
                 let (before, kind) = match kind {
-                    StepKind::Assignment => ("set -a; ", "assignment"),
+                    StepKind::Assignment => {
+                        ("__footlights_begin_assignment; set -a; ", "assignment")
+                    }
                     StepKind::Command => ("", "command"),
                 };
                 let text = format!(

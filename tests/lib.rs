@@ -5,6 +5,7 @@ mod cli;
 mod demos;
 mod harness;
 mod kubectl;
+mod language;
 mod screens;
 mod terminal;
 mod tidy;

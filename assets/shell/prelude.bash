@@ -30,6 +30,26 @@ __footlights_passes() {
   return 1
 }
 
+# `set -a` exports functions too, which an assignment of demosh's never does.
+__footlights_unexport_functions() {
+  builtin declare -Fx >"$__footlights_dir/functions"
+  while builtin read -r _ _ __footlights_name; do
+    case $__footlights_exported in
+      *" $__footlights_name "*) ;;
+      *) builtin export -nf "$__footlights_name" ;;
+    esac
+  done <"$__footlights_dir/functions"
+}
+
+# Before an assignment: all that it sets will be exported.
+__footlights_begin_assignment() {
+  __footlights_exported=' '
+  builtin declare -Fx >"$__footlights_dir/functions"
+  while builtin read -r _ _ __footlights_name; do
+    __footlights_exported+="$__footlights_name "
+  done <"$__footlights_dir/functions"
+}
+
 # After each step: the mark that ends its output, the state to restore, and the report. Arguments:
 # the step's number, its status, what it was, and the positional parameters.
 __footlights_end() {
@@ -43,7 +63,10 @@ __footlights_end() {
   shift 3
   __footlights_zero=$0
   __footlights_arguments=("$@")
-  [ "$__footlights_kind$__footlights_allexport" != assignment ] || set +a
+  if [ "$__footlights_kind$__footlights_allexport" = assignment ]; then
+    set +a
+    __footlights_unexport_functions
+  fi
   __footlights_errexit=0
   case $- in *e*) set +e; __footlights_errexit=1 ;; esac
   __footlights_xtrace=

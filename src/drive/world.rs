@@ -41,11 +41,20 @@ impl Default for Stage {
     }
 }
 
+/// The cluster that a show is played on.
+#[derive(Clone, Debug)]
+pub enum Stand {
+    /// One of its own.
+    Embedded(Profile),
+    /// That of the show which runs this program, and its gateway's URL.
+    Outer(Target, Option<String>),
+}
+
 /// Who and what a show is played with.
 #[derive(Clone, Debug)]
 pub struct Cast {
-    /// What the embedded cluster starts with.
-    pub profile: Profile,
+    /// The cluster that it is played on.
+    pub stand: Stand,
     /// Where commands read from.
     pub input: Input,
     /// The script's path, absolute: `$0` of commands.
@@ -84,7 +93,8 @@ struct Ready {
     events: UnboundedSender<Event>,
     client: kube::Client,
     sampler: OnceLock<Sampler>,
-    cluster: EmbeddedCluster,
+    /// None when the show runs on that of another.
+    cluster: Option<EmbeddedCluster>,
     /// Ended with the show.
     _watches: JoinSet<()>,
     _bin: tempfile::TempDir,
@@ -182,7 +192,7 @@ impl World {
         let mut tasks = JoinSet::new();
         let (sender, began) = (events.clone(), clock.began());
         tasks.spawn(async move {
-            match build(cast, &sender, stage).await {
+            match build(cast, &sender, stage, began).await {
                 Err(error) => drop(sender.send(Event::ClusterFailed(format!("{error:#}")))),
                 Ok(built) => {
                     let built = Arc::new(built);
@@ -354,10 +364,21 @@ async fn stands(mut ready: watch::Receiver<Option<Arc<Ready>>>) -> Option<Arc<Re
     ready.wait_for(Option::is_some).await.ok()?.clone()
 }
 
-async fn build(cast: Cast, events: &UnboundedSender<Event>, stage: Stage) -> Result<Ready> {
-    let cluster = EmbeddedCluster::start(cast.profile).await?;
-    let target = Target {
-        kubeconfig: cluster.kubeconfig().to_owned(),
+async fn build(
+    cast: Cast,
+    events: &UnboundedSender<Event>,
+    stage: Stage,
+    began: std::time::Instant,
+) -> Result<Ready> {
+    let (cluster, target, gateway) = match cast.stand {
+        Stand::Embedded(profile) => {
+            let cluster = EmbeddedCluster::start(profile).await?;
+            let target = Target {
+                kubeconfig: cluster.kubeconfig().to_owned(),
+            };
+            (Some(cluster), target, None)
+        }
+        Stand::Outer(target, gateway) => (None, target, gateway),
     };
     let bin = stand_in::install().context("installing the stand-ins")?;
     let own = std::env::current_exe().context("finding this program's own path")?;
@@ -382,13 +403,21 @@ async fn build(cast: Cast, events: &UnboundedSender<Event>, stage: Stage) -> Res
     session.export(&[])?;
     let client = cluster::client(&target.kubeconfig).await?;
     let watches = cluster::watch::watch_all(client.clone(), events.clone()).await?;
-    let gateways = cluster.gateways();
-    let mut changes = gateways.changes();
-    while !gateways.settled() {
-        changes
-            .changed()
-            .await
-            .context("the embedded cluster has ended")?;
+    if let Some(cluster) = &cluster {
+        let gateways = cluster.gateways();
+        let mut changes = gateways.changes();
+        while !gateways.settled() {
+            changes
+                .changed()
+                .await
+                .context("the embedded cluster has ended")?;
+        }
+    }
+    let sampler = OnceLock::new();
+    if let Some(url) = gateway {
+        // Set once, here; the grid is the outer show's.
+        let _ = sampler.set(Sampler::new(&url, began, events.clone())?);
+        let _ = events.send(Event::Gateway(url));
     }
     Ok(Ready {
         sessions: Mutex::new(vec![Arc::new(session)]),
@@ -397,7 +426,7 @@ async fn build(cast: Cast, events: &UnboundedSender<Event>, stage: Stage) -> Res
         extras: cast.extras,
         events: events.clone(),
         client,
-        sampler: OnceLock::new(),
+        sampler,
         cluster,
         _watches: watches,
         _bin: bin,
@@ -410,7 +439,10 @@ async fn follow_gateway(
     began: std::time::Instant,
     events: &UnboundedSender<Event>,
 ) -> Result<()> {
-    let gateways = ready.cluster.gateways();
+    let Some(cluster) = &ready.cluster else {
+        return Ok(());
+    };
+    let gateways = cluster.gateways();
     let mut changes = gateways.changes();
     let first = loop {
         if let Some(first) = gateways.list().into_iter().next() {
@@ -422,8 +454,8 @@ async fn follow_gateway(
             .context("the embedded cluster has ended")?;
     };
     let url = first.url();
-    let proxy = format!("http://{}", ready.cluster.forward_proxy());
-    let api = ready.cluster.api().to_string();
+    let proxy = format!("http://{}", cluster.forward_proxy());
+    let api = cluster.api().to_string();
     let mut variables = vec![("FOOTLIGHTS_GATEWAY_URL", url.as_str())];
     if first.address.port() != first.port {
         variables.extend([("http_proxy", proxy.as_str()), ("no_proxy", &api)]);

@@ -547,7 +547,7 @@ impl Engine {
 
     /// Something failed that ends the show: at once if unattended, after a word to the presenter.
     fn stop(&mut self, location: Location, reason: String) -> Flow {
-        if self.settings.on_failure == OnFailure::Stop {
+        if self.settings.on_failure != OnFailure::GoOn {
             self.end(Outcome::Failed { location, reason });
             return Flow::Waits;
         }

@@ -283,3 +283,204 @@ fn errexit_and_the_guard_stop_a_live_show_too() {
         assert_eq!(engine.state().phase, Phase::Waiting(Wait::Failure));
     }
 }
+
+/// Presses Enter until a command wants to run; the time goes on by a second a press.
+fn enter(engine: &mut Engine, now: &mut u64) -> Vec<Effect> {
+    *now += 1000;
+    engine.handle(at(*now), Event::Intent(Intent::Enter))
+}
+
+fn loaded(main: &str, text: &str) -> Script {
+    script::parse(main, text)
+}
+
+fn live(script: Script) -> Engine {
+    let settings = Settings {
+        on_failure: OnFailure::GoOn,
+        typing: Typing::Instant,
+        step_timeout: None,
+        grace: GRACE,
+    };
+    let variables = Variables::from([("PLACE".to_owned(), "here".to_owned())]);
+    Engine::new(script, "EMBEDDED", variables, settings)
+}
+
+#[test]
+fn what_is_shown_knows_the_variables_and_what_runs_is_as_written() {
+    let text = "#@SHOW\n# we are ${PLACE}\necho ${PLACE} ${LATER}\n#@print \"${LATER} ${PLACE}\"\n";
+    let mut engine = live(loaded("x.sh", text));
+    engine.handle(at(0), Event::Tick);
+    let Block::Comment(comment) = &engine.state().page[0] else {
+        panic!();
+    };
+    assert_eq!(comment, "# we are here");
+    let mut now = 0;
+    let (id, command) = running(&enter(&mut engine, &mut now)).unwrap();
+    assert_eq!(command, "echo ${PLACE} ${LATER}");
+    assert_eq!(engine.state.command(id).unwrap().text, "echo here ${LATER}");
+    let exit = Exit {
+        variables: Some(Arc::new(Variables::from([("LATER".into(), "late".into())]))),
+        ..Exit::default()
+    };
+    engine.handle(at(now + 1), Event::Exited(id, exit));
+    assert_eq!(
+        engine.state().page.last(),
+        Some(&Block::Print("late ${PLACE}".into()))
+    );
+}
+
+#[test]
+fn minus_brings_the_step_before_back() {
+    let mut engine = live(loaded(
+        "x.sh",
+        "#@SHOW\necho a\n#@nowaitbefore\necho b\necho c\n",
+    ));
+    let mut now = 0;
+    engine.handle(at(0), Event::Tick);
+    engine.handle(at(1), Event::Intent(Intent::Repeat));
+    assert!(matches!(engine.state().page.last(), Some(Block::Notice(_))));
+    let (id, _) = running(&enter(&mut engine, &mut now)).unwrap();
+    let (id, b) = running(&engine.handle(at(now + 1), Event::Exited(id, exit(0)))).unwrap();
+    assert_eq!(b, "echo b");
+    engine.handle(at(now + 2), Event::Exited(id, exit(0)));
+    assert_eq!(engine.state().step, 3);
+    engine.handle(at(now + 3), Event::Intent(Intent::Repeat));
+    // It waits, although it did not the first time.
+    assert_eq!(engine.state().phase, Phase::Waiting(Wait::BeforeCommand));
+    assert_eq!(engine.state().step, 2);
+    engine.handle(at(now + 4), Event::Intent(Intent::Repeat));
+    assert_eq!(engine.state().step, 1);
+    let (_, a) = running(&enter(&mut engine, &mut now)).unwrap();
+    assert_eq!(a, "echo a");
+}
+
+#[test]
+fn only_enter_runs_a_step_of_danger() {
+    let mut engine = live(loaded("x.sh", "#@SHOW\n#@danger\n#@nowaitbefore\nrm x\n"));
+    engine.handle(at(0), Event::Tick);
+    assert!(running(&engine.handle(at(1000), Event::Intent(Intent::Next))).is_none());
+    assert!(running(&engine.handle(at(2000), Event::Intent(Intent::Enter))).is_some());
+}
+
+#[test]
+fn a_failure_under_errexit_ends_only_its_list() {
+    let text = "#@macro m\nfalse\necho no\n#@end\n#@m\necho yes\n";
+    for on_failure in [OnFailure::GoOn, OnFailure::Stop] {
+        let mut engine = live(loaded("x.sh", text));
+        engine.settings.on_failure = on_failure;
+        let (id, command) = running(&engine.handle(at(0), Event::Tick)).unwrap();
+        assert_eq!(command, "false");
+        let failed = Exit {
+            status: 1,
+            errexit: true,
+            ..Exit::default()
+        };
+        let (id, command) =
+            running(&engine.handle(at(1), Event::Exited(id, failed.clone()))).unwrap();
+        assert_eq!(command, "echo yes");
+        engine.handle(at(2), Event::Exited(id, failed));
+        match on_failure {
+            OnFailure::GoOn => assert_eq!(engine.state().phase, Phase::Waiting(Wait::Failure)),
+            OnFailure::Stop => assert!(matches!(
+                engine.state().outcome,
+                Some(Outcome::Failed { .. })
+            )),
+        }
+    }
+}
+
+#[test]
+fn a_nested_script_has_its_own_state_and_ends_with_0() {
+    let mut engine = live(loaded(
+        "x.sh",
+        "#@SHOW\nset -e\n#@immed\n$SHELL y.sh ${A}\necho ${PLACE}\n",
+    ));
+    let mut now = 0;
+    engine.handle(at(0), Event::Tick);
+    let (id, _) = running(&enter(&mut engine, &mut now)).unwrap();
+    let on = Exit {
+        errexit: true,
+        ..Exit::default()
+    };
+    let effects = engine.handle(at(now + 1), Event::Exited(id, on));
+    let [.., Effect::Expand { id, words }] = &effects[..] else {
+        panic!("{effects:?}");
+    };
+    assert_eq!(words, "y.sh ${A}");
+    let id = *id;
+    assert_eq!(
+        engine.handle(at(now + 2), Event::Exited(id, exit(0))),
+        [Effect::Nest { id }]
+    );
+    let nested = Nested {
+        script: Arc::new(loaded(
+            "y.sh",
+            "# hidden\nfalse\n#@SHOW\n# ${PLACE}\nfalse\necho never\n",
+        )),
+        variables: Arc::new(Variables::from([("PLACE".into(), "there".into())])),
+    };
+    let effects = engine.handle(at(now + 3), Event::Nested(id, Ok(nested)));
+    // Neither `set -e` nor SHOW is inherited.
+    let (id, _) = running(&effects).unwrap();
+    engine.handle(at(now + 4), Event::Exited(id, exit(1)));
+    assert!(
+        engine
+            .state()
+            .page
+            .contains(&Block::Comment("# there".into()))
+    );
+    let (id, _) = running(&enter(&mut engine, &mut now)).unwrap();
+    let failed = Exit {
+        status: 1,
+        errexit: true,
+        ..Exit::default()
+    };
+    let effects = engine.handle(at(now + 1), Event::Exited(id, failed));
+    assert!(effects.contains(&Effect::LeaveNested));
+    let last = engine.state().results.last().unwrap();
+    assert_eq!((last.status, last.text.as_str()), (0, "$SHELL y.sh ${A}"));
+    assert_eq!(engine.state().phase, Phase::Waiting(Wait::BeforeCommand));
+    let id = engine.current.as_ref().unwrap().id;
+    assert_eq!(engine.state.command(id).unwrap().text, "echo here");
+}
+
+#[test]
+fn a_nested_script_that_cannot_be_read_is_a_failed_step() {
+    let mut engine = live(loaded("x.sh", "$SHELL y.sh\n"));
+    engine.settings.on_failure = OnFailure::Stop;
+    let effects = engine.handle(at(0), Event::Tick);
+    let Some(Effect::Expand { id, .. }) = effects.last() else {
+        panic!("{effects:?}");
+    };
+    let id = *id;
+    engine.handle(at(1), Event::Exited(id, exit(0)));
+    engine.handle(at(2), Event::Nested(id, Err("no such file".into())));
+    assert!(matches!(
+        engine.state().outcome,
+        Some(Outcome::Failed { .. })
+    ));
+}
+
+#[test]
+fn timeouts_and_failures_that_are_fine() {
+    let text =
+        "#@mayfail\nfalse\n#@show_5\n#@timeout 1s\n#@mayfail\nsleep 9\n#@timeout 1s\nsleep 9\n";
+    let mut engine = live(loaded("x.sh", text));
+    engine.settings.on_failure = OnFailure::Stop;
+    let (id, _) = running(&engine.handle(at(0), Event::Tick)).unwrap();
+    let (id, hook) = running(&engine.handle(at(1), Event::Exited(id, exit(1)))).unwrap();
+    assert_eq!(hook, "show_5");
+    let mut effects = engine.handle(at(2), Event::Exited(id, exit(127)));
+    for reason in [None, Some("it ran longer than 1 s (@timeout)")] {
+        let (id, _) = running(&effects).unwrap();
+        let deadline = effects.iter().find_map(|e| match e {
+            Effect::Deadline { id, length } if *length == at(1000) => Some(*id),
+            _ => None,
+        });
+        let interrupts = engine.handle(at(1003), Event::Timer(deadline.unwrap()));
+        assert!(interrupts.contains(&Effect::Interrupt(id)));
+        effects = engine.handle(at(1004), Event::Exited(id, exit(130)));
+        let result = engine.state().results.last().unwrap();
+        assert_eq!(result.failed.as_deref(), reason);
+    }
+}

@@ -14,7 +14,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 
-use super::{Outcome as ExitOutcome, rehearse, show};
+use super::{Outcome as ExitOutcome, plain, rehearse, show};
 use crate::cli;
 use crate::clock::{Clock, Pace};
 use crate::drive::{Output, Pilot, Stage, drive};
@@ -25,6 +25,9 @@ use crate::view::{self, SMALLEST, View};
 
 /// Presents a script; without a terminal the tour is rehearsed instead.
 pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
+    if show::outer_show().is_some() {
+        return plain::run(args).await;
+    }
     let has_terminal = stdin().is_terminal() && stdout().is_terminal();
     if !has_terminal && args.script.script.is_none() {
         eprintln!("footlights: there is no terminal, so the tour is rehearsed");

@@ -6,12 +6,13 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 
 use crate::cli;
-use crate::drive::Cast;
+use crate::cluster::Target;
+use crate::drive::{Cast, Stand};
 use crate::embedded::profile::Profile;
 use crate::engine::{Engine, Settings};
 use crate::load::{self, Extras, Init, Request};
 use crate::plan::{self, PlannedEvent, Surroundings};
-use crate::script::directive::Target;
+use crate::script::directive;
 use crate::script::interpolate::Variables;
 use crate::script::load::{Builtins, Place};
 use crate::script::{Script, front};
@@ -152,7 +153,10 @@ pub fn read(path: Option<&Path>, args: &[String], demosh: &cli::Demosh) -> Resul
         directory: &directory,
         variables: &variables,
         extras,
-        place: Place::Outermost,
+        place: match outer_show() {
+            Some(_) => Place::Nested,
+            None => Place::Outermost,
+        },
     })?;
     for diagnostic in &script.diagnostics {
         eprintln!("{diagnostic}\n");
@@ -189,7 +193,7 @@ impl Loaded {
             variables: self.variables.clone(),
             directory: Some(self.directory.clone()),
             read: &read,
-            target: Target::Embedded,
+            target: directive::Target::Embedded,
         };
         plan::plan(Arc::new(self.script.clone()), surroundings)
     }
@@ -218,12 +222,13 @@ impl Loaded {
             let pagers = ["PAGER", "GIT_PAGER", "BAT_PAGER"];
             environment.extend(pagers.map(|name| (name.to_owned(), "cat".to_owned())));
         }
+        let profile = match self.script.front.cluster.profile {
+            front::ProfileName::Bare => Profile::Bare,
+            front::ProfileName::Gateway => Profile::Gateway,
+            front::ProfileName::Workshop => Profile::Workshop,
+        };
         Cast {
-            profile: match self.script.front.cluster.profile {
-                front::ProfileName::Bare => Profile::Bare,
-                front::ProfileName::Gateway => Profile::Gateway,
-                front::ProfileName::Workshop => Profile::Workshop,
-            },
+            stand: outer_show().unwrap_or(Stand::Embedded(profile)),
             input,
             script: self.path.clone(),
             args: self.args.clone(),
@@ -233,6 +238,14 @@ impl Loaded {
             extras: self.extras,
         }
     }
+}
+
+/// The cluster of the show that runs this program as one of its commands, if one does.
+pub fn outer_show() -> Option<Stand> {
+    std::env::var_os("FOOTLIGHTS_SESSION")?;
+    let kubeconfig = std::env::var_os("KUBECONFIG")?.into();
+    let gateway = std::env::var("FOOTLIGHTS_GATEWAY_URL").ok();
+    Some(Stand::Outer(Target { kubeconfig }, gateway))
 }
 
 /// Tells a user who has a cluster that it is not the one that is used.

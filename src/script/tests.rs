@@ -188,8 +188,7 @@ fn load(main: &str, files: &[(&str, &str)], init: Option<&str>) -> Script {
 
 /// What a walk shows and runs.
 fn walked(script: Script) -> Vec<String> {
-    let mut walk = walk::Walk::new(Arc::new(script), directive::Target::Embedded);
-    std::iter::from_fn(|| walk.next())
+    walk::Walk::new(Arc::new(script), directive::Target::Embedded)
         .filter_map(|act| match act.kind {
             walk::ActKind::Step(step) => Some(format!(
                 "{}{}{}",

@@ -230,28 +230,6 @@ impl Walk {
         &self.script
     }
 
-    /// What comes next; none at the end. A macro's body follows its call.
-    pub fn next(&mut self) -> Option<Act> {
-        loop {
-            let list = self.lists.last_mut()?;
-            let Some(placed) = list.elements.get(list.at).cloned() else {
-                match self.leave_list() {
-                    Some(act) => return Some(act),
-                    None if self.lists.is_empty() => return None,
-                    None => continue,
-                }
-            };
-            list.at += 1;
-            if !list.reaches(&placed.element, self.target) {
-                continue;
-            }
-            let Placed { location, element } = placed;
-            if let Some(kind) = self.enter(element, &location) {
-                return Some(Act { location, kind });
-            }
-        }
-    }
-
     fn enter(&mut self, element: Element, location: &Location) -> Option<ActKind> {
         let list = self.lists.last_mut()?;
         let showing = list.showing;
@@ -356,10 +334,35 @@ impl Walk {
 
     /// The number of steps from here on that an audience will see.
     pub fn count_steps(&self) -> usize {
-        let mut walk = self.clone();
-        let acts = std::iter::from_fn(|| walk.next()).take(MOST);
+        let acts = self.clone().take(MOST);
         acts.filter(|act| matches!(&act.kind, ActKind::Step(step) if step.is_numbered()))
             .count()
+    }
+}
+
+impl Iterator for Walk {
+    type Item = Act;
+
+    /// What comes next; none at the end. A macro's body follows its call.
+    fn next(&mut self) -> Option<Act> {
+        loop {
+            let list = self.lists.last_mut()?;
+            let Some(placed) = list.elements.get(list.at).cloned() else {
+                match self.leave_list() {
+                    Some(act) => return Some(act),
+                    None if self.lists.is_empty() => return None,
+                    None => continue,
+                }
+            };
+            list.at += 1;
+            if !list.reaches(&placed.element, self.target) {
+                continue;
+            }
+            let Placed { location, element } = placed;
+            if let Some(kind) = self.enter(element, &location) {
+                return Some(Act { location, kind });
+            }
+        }
     }
 }
 

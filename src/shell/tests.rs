@@ -135,6 +135,140 @@ fn a_step_that_ends_its_shell_ends_only_itself() {
 }
 
 #[test]
+fn the_state_of_before_holds_after_a_death_whatever_it_is() {
+    let mut show = Show::start();
+    let dir = tempfile::tempdir().unwrap();
+    show.run(&format!(
+        "cd {}; umask 027; shopt -s nullglob; set -o pipefail",
+        dir.path().display()
+    ));
+    show.run("x=1; export Y=2; n=$'two\nlines'; a=(1 'b c'); declare -A m=([k]=v); readonly R=r");
+    show.run("f() { echo f; }; alias hi='echo hello'; trap 'echo bye' USR1; set -- one two");
+    assert_eq!(show.run("exit 4").1, 4);
+    let report = "pwd; umask; shopt nullglob; shopt -o pipefail; echo \"$x $n ${a[1]} ${m[k]} $R\"; f; hi; \
+                  trap -p USR1; echo $1 $2; bash -c 'echo $x $Y'";
+    let expected = format!(
+        "{}\n0027\nnullglob        on\npipefail        on\n1 two\nlines b c v r\nf\nhello\n\
+         trap -- 'echo bye' SIGUSR1\none two\n1 2",
+        dir.path().display()
+    );
+    let (output, _) = show.run(report);
+    let squeezed = output.replace('\t', " ").replace("       on", "        on");
+    assert_eq!(
+        squeezed.split_whitespace().collect::<Vec<_>>(),
+        expected.split_whitespace().collect::<Vec<_>>()
+    );
+}
+
+#[test]
+fn assignments_are_exported_and_count_as_0() {
+    let mut show = Show::start();
+    for (command, status) in [
+        ("A=$(false)", 0),
+        ("B=1", 0),
+        (
+            "missing= ;\\\nfor c in sh nonesuch; do\n  command -v $c >/dev/null || missing=\"$missing $c\"\ndone",
+            0,
+        ),
+        ("C=(", 1),
+        ("D=$(exit 3); exit 7", 7),
+    ] {
+        let got = show.run(command).1;
+        assert_eq!(got != 0, status != 0, "{command}: {got}");
+    }
+    assert_eq!(
+        show.run("bash -c 'echo $B$missing'; case $- in *a*) echo leaks;; esac")
+            .0,
+        "1 nonesuch"
+    );
+    show.run("plain() { :; }; notexported=1; read -r also <<<x");
+    assert_eq!(
+        show.run("bash -c 'echo ${notexported-no} ${also-no}'").0,
+        "no no"
+    );
+}
+
+#[test]
+fn variables_are_told_and_hooks_are_functions() {
+    let mut show = Show::start();
+    assert_eq!(show.run("hook").0, "hooked");
+    let id = show.begin("V='a b'; W=$'x\ny'; set -- p");
+    let variables = show.end(id).1.variables.unwrap();
+    let told = |name: &str| variables.get(name).map(String::as_str);
+    assert_eq!(
+        [told("V"), told("W"), told("1"), told("0"), told("MARK")],
+        [
+            Some("a b"),
+            Some("x\ny"),
+            Some("p"),
+            Some("/somewhere/x.md"),
+            Some("yes")
+        ]
+    );
+}
+
+#[test]
+fn ctrl_c_skips_all_that_is_left_wherever_it_meets_the_shell() {
+    let mut show = Show::start();
+    // bash gets the signal itself, as it does when ^C comes before a program has the terminal.
+    for command in [
+        "kill -INT $$; echo after; echo after2",
+        "f() { kill -INT $$; echo after; }; f; echo after",
+        "while :; do f; done; echo after",
+        "g() { while true; do f; done; }; g && echo after || echo after",
+        "for i in 1 2 3; do kill -INT $$; done; (echo after); echo after | cat; [[ a ]] && echo after",
+    ] {
+        let (output, status) = show.run(command);
+        assert!(!output.contains("after"), "{command}: {output}");
+        assert_eq!(status, 130, "{command}");
+        assert_eq!(
+            show.run("echo alive; trap -p DEBUG; shopt -q extdebug").0,
+            "alive"
+        );
+    }
+    show.run("trap 'echo mine' INT");
+    assert_eq!(show.run("kill -INT $$; echo after").0, "mine\nafter");
+}
+
+#[test]
+fn odd_bytes_and_tracing_are_harmless() {
+    let mut show = Show::start();
+    let (output, status) = show.run("printf 'a\\xffb\\303'; sleep 0.05; printf '\\274c\\n'");
+    assert_eq!(status, 0);
+    assert!(
+        output.starts_with('a') && output.contains("b\u{fc}c"),
+        "{output}"
+    );
+    show.run("set -x");
+    let (output, _) = show.run("echo traced");
+    assert!(
+        output.contains("+ echo traced") && !output.contains("__footlights"),
+        "{output}"
+    );
+    show.run("set +x; set -u; set -o noclobber");
+    assert_eq!(show.run("echo ${1-none}").1, 0);
+}
+
+#[test]
+fn words_behind_shell_are_expanded_by_it() {
+    let mut show = Show::start();
+    show.run("cd /tmp; M=my; export E=exported; unexported=1");
+    let id = show.begin("true");
+    show.end(id);
+    show.next += 1;
+    let id = show.next;
+    show.session
+        .expand(id, "\"$M dir/x.md\" $M *nonesuch* 'a b'")
+        .unwrap();
+    assert_eq!(show.end(id).1.status, 0);
+    let expanded = show.session.expanded().unwrap();
+    assert_eq!(expanded.directory, Path::new("/tmp"));
+    assert_eq!(expanded.words, ["my dir/x.md", "my", "*nonesuch*", "a b"]);
+    let has = |name: &str| expanded.environment.iter().any(|(n, _)| n == name);
+    assert!(has("E") && !has("unexported"));
+}
+
+#[test]
 fn errexit_is_reported_and_does_not_kill() {
     let mut show = Show::start();
     let id = show.begin("set -e");

@@ -133,7 +133,10 @@ impl Stage<'_> {
         if command.skipped {
             spans.push(("  (left out)".to_owned(), theme.ink(theme.dim)));
         }
-        let waits = self.state.is_waiting() && command.ended.is_none() && !command.skipped;
+        let stands =
+            matches!(self.state.page.last(), Some(Block::Command(last)) if last.id == command.id);
+        let waits =
+            self.state.is_waiting() && stands && command.ended.is_none() && !command.skipped;
         if command.typed.is_some() || waits {
             spans.push(("▏".to_owned(), theme.ink(theme.accent)));
         }

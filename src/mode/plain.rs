@@ -1,0 +1,83 @@
+//! A script that a command of another show plays: `if …; then $SHELL x.md; fi`.
+//!
+//! It has no screen of its own, so it prints what it shows, waits for nobody, and runs on the cluster
+//! of the show around it. Its status is 0 even if `set -e` ended it, as demosh's is.
+
+use std::io::Write;
+use std::time::Duration;
+
+use anyhow::Result;
+
+use super::{Outcome as ExitOutcome, show};
+use crate::cli;
+use crate::clock::{Clock, Pace};
+use crate::drive::{Output, Pilot, drive};
+use crate::engine::{Block, OnFailure, Settings, State, Typing};
+use crate::shell::Input;
+
+/// Plays it.
+pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
+    let script = args.script;
+    let loaded = show::load(script.script.as_deref(), &script.args, &script.demosh)?;
+    let settings = Settings {
+        on_failure: OnFailure::StopUnderErrexit,
+        typing: Typing::Instant,
+        step_timeout: None,
+        grace: Duration::ZERO,
+    };
+    drive(
+        loaded.engine(settings),
+        Pilot::Auto(|_| Duration::ZERO),
+        Clock::new(Pace::Skipping),
+        loaded.cast(Input::Nobody),
+        vec![Box::new(Printer::default())],
+    )
+    .await?;
+    Ok(ExitOutcome::Good)
+}
+
+/// Prints each block of the stage once it is whole.
+#[derive(Default)]
+struct Printer {
+    /// Pages that are printed, and blocks of the page after them.
+    pages: usize,
+    blocks: usize,
+}
+
+impl Output for Printer {
+    fn update(&mut self, _: Duration, state: &State) -> Result<()> {
+        let mut out = std::io::stdout().lock();
+        while let Some(page) = state.history.get(self.pages) {
+            for block in &page[self.blocks.min(page.len())..] {
+                print(&mut out, block)?;
+            }
+            (self.pages, self.blocks) = (self.pages + 1, 0);
+        }
+        // A command is whole once it has ended, or once something follows it: not all of them run.
+        let last = state.page.len().saturating_sub(1);
+        while let Some(block) = state.page.get(self.blocks) {
+            let runs = matches!(block, Block::Command(command) if command.ended.is_none());
+            if runs && self.blocks == last && state.outcome.is_none() {
+                break;
+            }
+            print(&mut out, block)?;
+            self.blocks += 1;
+        }
+        out.flush()?;
+        Ok(())
+    }
+}
+
+fn print(out: &mut impl Write, block: &Block) -> Result<()> {
+    match block {
+        Block::Prose(text) => writeln!(out, "{}", text.trim_matches('\n'))?,
+        Block::Comment(text) | Block::Print(text) | Block::Notice(text) => writeln!(out, "{text}")?,
+        Block::Command(command) => {
+            writeln!(out, "$ {}", command.text)?;
+            for line in &command.output.lines {
+                writeln!(out, "{line}")?;
+            }
+        }
+    }
+    Ok(())
+}
