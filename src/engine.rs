@@ -4,6 +4,7 @@
 //! be done. `present`, `rehearse` and `record` drive the same engine; they differ in who presses
 //! the keys, which clock runs and where the screen goes.
 
+mod check;
 mod effect;
 mod event;
 mod play;
@@ -18,7 +19,7 @@ pub use state::{
     Block, Check, Cluster, CommandBlock, Outcome, Overlay, Phase, State, StepResult, Wait,
 };
 
-use crate::audience::claim::{Judge, Standing};
+use crate::audience::claim::Judge;
 use crate::audience::{Grid, Sample, Tally};
 use crate::script::directive::Target;
 use crate::script::interpolate::Variables;
@@ -264,7 +265,7 @@ impl Engine {
         let means_much = matches!(
             self.state.phase,
             Phase::Typing { .. }
-                | Phase::Waiting(Wait::BeforeCommand | Wait::End)
+                | Phase::Waiting(Wait::BeforeCommand | Wait::BeforeDanger | Wait::End)
                 | Phase::Judging { .. }
         );
         if means_much && self.is_too_soon() {
@@ -279,12 +280,10 @@ impl Engine {
                 }
                 self.follow(flow);
             }
-            Phase::Waiting(Wait::BeforeCommand) => {
-                let danger = self.current.as_ref().is_some_and(|c| c.step.danger);
-                if !danger || intent == Intent::Enter {
-                    let flow = self.run();
-                    self.follow(flow);
-                }
+            Phase::Waiting(Wait::BeforeDanger) if intent != Intent::Enter => {}
+            Phase::Waiting(Wait::BeforeCommand | Wait::BeforeDanger) => {
+                let flow = self.run();
+                self.follow(flow);
             }
             Phase::Waiting(Wait::Stop | Wait::Failure) => self.go_on(),
             Phase::Waiting(Wait::End) => self.end(Outcome::Finished),
@@ -392,56 +391,6 @@ impl Engine {
     fn sampled(&mut self, sample: &Sample) {
         self.state.grid.take(sample);
         self.state.tally.take(sample);
-    }
-
-    fn probed(&mut self, id: Id, sample: Sample) {
-        let judging = matches!(self.state.phase, Phase::Judging { id: probe } if probe == id);
-        if judging && let Some((judge, _)) = &mut self.judge {
-            judge.take(sample);
-            self.judged();
-        }
-    }
-
-    fn judged(&mut self) {
-        let standing = self.judge.as_ref().map(|(judge, _)| judge.standing());
-        let Some(standing @ (Standing::Holds | Standing::Fails)) = standing else {
-            return;
-        };
-        let Some((judge, mut check)) = self.judge.take() else {
-            return;
-        };
-        if let Phase::Judging { id } = self.state.phase {
-            self.effects.push(Effect::StopProbe(id));
-        }
-        let seen = judge.seen();
-        let (low, high) = seen.interval();
-        check.holds = Some(standing == Standing::Holds);
-        check.seen = Some(seen);
-        check.took = judge.age(self.state.now);
-        let has_gateway = self.state.gateway.is_some();
-        check.observed = match (seen.n, has_gateway) {
-            (0, false) => "there is no Gateway to ask".to_owned(),
-            (0, true) => "no answer came".to_owned(),
-            _ => format!(
-                "{:.1} % seen, 95 % interval {low:.1} to {high:.1} %, n={}",
-                seen.percent(),
-                seen.n
-            ),
-        };
-        let flow = self.check_is_done(check);
-        self.follow(flow);
-    }
-
-    fn leave_judging(&mut self) {
-        if let Phase::Judging { id } = self.state.phase {
-            self.effects.push(Effect::StopProbe(id));
-        }
-        if let Some((_, mut check)) = self.judge.take() {
-            check.holds = None;
-            check.observed = "not waited for".to_owned();
-            self.put_check(check);
-        }
-        self.go_on();
     }
 
     /// A change seen on the cluster belongs to the command that runs, else to the one that ran last.

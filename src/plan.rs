@@ -112,9 +112,8 @@ struct Planner<'a> {
 
 impl Planner<'_> {
     fn script(&mut self, script: Arc<Script>) -> Vec<PlannedEvent> {
-        let mut walk = Walk::new(script, self.surroundings.target);
         let mut events = Vec::new();
-        while let Some(act) = walk.next() {
+        for act in Walk::new(script, self.surroundings.target) {
             let Some(left) = self.left.checked_sub(1) else {
                 break;
             };

@@ -18,7 +18,9 @@ pub mod interpolate;
 pub mod load;
 mod markdown;
 pub mod names;
+mod pages;
 pub mod read;
+mod resolve;
 mod shell;
 pub mod walk;
 
@@ -61,7 +63,7 @@ pub enum Element {
         /// The hook.
         name: String,
         /// What runs.
-        body: Arc<[Placed]>,
+        body: Arc<Vec<Placed>>,
     },
 }
 
@@ -137,9 +139,9 @@ pub struct Script {
     /// What the front matter says.
     pub front: Front,
     /// The elements, in order, imports in their place.
-    pub elements: Arc<[Placed]>,
+    pub elements: Arc<Vec<Placed>>,
     /// The bodies of macros; the last definition of a name counts for all calls.
-    pub macros: BTreeMap<String, Arc<[Placed]>>,
+    pub macros: BTreeMap<String, Arc<Vec<Placed>>>,
     /// Hooks: the body of each, none if its variable is not set.
     pub hooks: BTreeMap<String, Option<String>>,
     /// An article without demosh directives starts shown, a page a heading.

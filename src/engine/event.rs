@@ -86,6 +86,8 @@ pub struct Exit {
     pub errexit: bool,
     /// What the guard put back, if the command had changed the cluster that commands see.
     pub guarded: Option<String>,
+    /// It has asked for input when nobody was there.
+    pub asked: bool,
     /// The shell's variables now, if there was still a shell to tell them.
     pub variables: Option<Arc<Variables>>,
 }

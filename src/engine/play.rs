@@ -5,15 +5,13 @@ use std::time::Duration;
 
 use super::event::{Exit, Id, Nested};
 use super::{
-    Block, Check, CommandBlock, Current, Effect, Engine, OnFailure, Outcome, Phase, StepResult,
-    Typing, Wait,
+    Block, CommandBlock, Current, Effect, Engine, OnFailure, Outcome, Phase, StepResult, Typing,
+    Wait,
 };
-use crate::audience::claim::Judge;
 use crate::diff::Change;
-use crate::script::expect::Claim;
 use crate::script::interpolate::{Variables, interpolate};
 use crate::script::walk::{Act, ActKind, Step, Walk};
-use crate::script::{Expectation, Location, Role, heading};
+use crate::script::{Location, Role, heading};
 use crate::terminal::Frame as Picture;
 
 /// Lines of output kept for the report of a failure.
@@ -69,7 +67,7 @@ impl Frame {
 pub(super) struct Last {
     /// Its number and status.
     pub(super) command: Option<Id>,
-    status: i32,
+    pub(super) status: i32,
     /// The page is turned when the show goes on.
     turns_page: bool,
     /// Expectations of a step that was left out are left out too.
@@ -252,14 +250,18 @@ impl Engine {
         let Some(current) = &self.current else {
             return Flow::Waits;
         };
-        let (id, waits) = (current.id, current.step.wait_before);
+        let (id, waits, danger) = (current.id, current.step.wait_before, current.step.danger);
         if let Some(command) = self.state.command(id) {
             command.typed = None;
         }
         if !waits {
             return self.run();
         }
-        self.wait(Wait::BeforeCommand);
+        self.wait(if danger {
+            Wait::BeforeDanger
+        } else {
+            Wait::BeforeCommand
+        });
         Flow::Waits
     }
 
@@ -398,6 +400,10 @@ impl Engine {
         frame.errexit = exit.errexit || frame.errexit && !off;
         let errexit = frame.errexit;
         let mut failed = self.failure(&current, &exit);
+        if let (Some(reason), true) = (&mut failed, exit.asked) {
+            let asks = tail.last().map(|line| line.trim_end().to_owned());
+            *reason = format!("it waits for input: {}", asks.unwrap_or_default());
+        }
         let stops = failed.is_some() && (errexit || exit.guarded.is_some());
         // `set -e` ends the innermost list only, and that is how scripts say "nothing to do".
         let ends_list = stops && exit.guarded.is_none() && self.ends_inner_list(exit.status);
@@ -480,73 +486,8 @@ impl Engine {
             .then(|| format!("exit status {}", exit.status))
     }
 
-    fn expect(&mut self, expectation: Expectation, location: Location) -> Flow {
-        if self.last.skip_expectations {
-            return Flow::GoesOn;
-        }
-        let check = Check {
-            text: expectation.text,
-            location,
-            holds: None,
-            seen: None,
-            took: Duration::ZERO,
-            observed: String::new(),
-        };
-        if let Claim::Exit(status) = expectation.claim {
-            let seen = self.last.status;
-            let check = Check {
-                holds: Some(status == seen),
-                observed: format!("exit status {seen}"),
-                ..check
-            };
-            return self.check_is_done(check);
-        }
-        let Some(judge) = Judge::new(&expectation.claim, self.state.now) else {
-            return Flow::GoesOn;
-        };
-        let (Claim::Share { scope, .. } | Claim::All { scope, .. }) = expectation.claim else {
-            return Flow::GoesOn;
-        };
-        let (id, timer) = (self.new_id(), self.new_id());
-        self.put_check(check.clone());
-        self.judge = Some((judge, check));
-        self.state.phase = Phase::Judging { id };
-        let length = scope.within;
-        self.effects.push(Effect::Probe { id, scope });
-        self.effects.push(Effect::Deadline { id: timer, length });
-        Flow::Waits
-    }
-
-    /// Puts a check on the stage and into the report, in place of its earlier self.
-    pub(super) fn put_check(&mut self, check: Check) {
-        let put = |checks: &mut Vec<Check>| match checks
-            .iter_mut()
-            .find(|c| c.location == check.location && c.text == check.text)
-        {
-            Some(old) => *old = check.clone(),
-            None => checks.push(check.clone()),
-        };
-        if let Some(command) = self.last.command.and_then(|id| self.state.command(id)) {
-            put(&mut command.checks);
-        }
-        if let Some(result) = self.state.results.last_mut() {
-            put(&mut result.checks);
-        }
-    }
-
-    pub(super) fn check_is_done(&mut self, check: Check) -> Flow {
-        let failed = check.holds == Some(false);
-        let location = check.location.clone();
-        let reason = format!("expected {}: {}", check.text, check.observed);
-        self.put_check(check);
-        match self.settings.on_failure {
-            OnFailure::Stop if failed => self.stop(location, reason),
-            _ => Flow::GoesOn,
-        }
-    }
-
     /// Something failed that ends the show: at once if unattended, after a word to the presenter.
-    fn stop(&mut self, location: Location, reason: String) -> Flow {
+    pub(super) fn stop(&mut self, location: Location, reason: String) -> Flow {
         if self.settings.on_failure != OnFailure::GoOn {
             self.end(Outcome::Failed { location, reason });
             return Flow::Waits;
@@ -563,7 +504,7 @@ impl Engine {
     pub(super) fn skip(&mut self) {
         let waiting = matches!(
             self.state.phase,
-            Phase::Typing { .. } | Phase::Waiting(Wait::BeforeCommand)
+            Phase::Typing { .. } | Phase::Waiting(Wait::BeforeCommand | Wait::BeforeDanger)
         );
         let Some(current) = self.current.take_if(|_| waiting) else {
             return;

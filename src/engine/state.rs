@@ -90,6 +90,8 @@ pub enum Phase {
 pub enum Wait {
     /// Runs the command that stands there.
     BeforeCommand,
+    /// Runs the command that stands there, if it is Enter.
+    BeforeDanger,
     /// Goes on.
     Stop,
     /// Goes on after something failed.

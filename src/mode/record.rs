@@ -99,7 +99,9 @@ fn reading_time(state: &State) -> Duration {
         })
         .sum();
     let milliseconds = match state.phase {
-        crate::engine::Phase::Waiting(Wait::BeforeCommand) => 1_200 + 60 * words.min(40),
+        crate::engine::Phase::Waiting(Wait::BeforeCommand | Wait::BeforeDanger) => {
+            1_200 + 60 * words.min(40)
+        }
         _ => 2_500 + 40 * words.min(40),
     };
     Duration::from_millis(milliseconds as u64)

@@ -28,7 +28,7 @@ pub enum Directive {
     /// A speaker note.
     Note(String),
     /// An assertion on the last step.
-    Expect(Expectation),
+    Expect(Box<Expectation>),
     /// The next command ends after this time at the latest.
     Timeout(Duration),
     /// The next command may fail.
@@ -141,7 +141,7 @@ pub fn parse(word: &str, rest: &str) -> Result<Option<Directive>, Problem> {
         "section" => Directive::Section(rest.to_owned()),
         "note" => Directive::Note(rest.to_owned()),
         "expect" => match expect::parse(rest)? {
-            Some(expectation) => Directive::Expect(expectation),
+            Some(expectation) => Directive::Expect(Box::new(expectation)),
             None => Directive::Unbuilt {
                 word: "expect",
                 rest: rest.to_owned(),

@@ -1,20 +1,16 @@
 //! A script out of its files: imports in their place, macros, hooks, and what each name means.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Severity};
-use super::directive::{self, Directive};
+use super::pages::into_pages;
 use super::read::{self, Kind, Part};
-use super::{
-    Command, Element, Front, Location, Placed, Role, Script, Syntax, front, heading, names,
-};
+use super::resolve::{Drafts, resolve};
+use super::{Front, Location, Script, Syntax, front};
 
 /// Footlights' own macros, which a script may define anew.
 const BUILTINS: &str = include_str!("../../assets/script/builtins.sh");
-
-/// Unassigned in Unicode, for private use.
-const HASH: &str = "\u{f0023}";
 
 /// Imports go no deeper than this.
 const DEEPEST: usize = 32;
@@ -107,12 +103,12 @@ pub fn load(loading: &Loading<'_>) -> Script {
 }
 
 /// A part in its file, with nothing left to load.
-struct Draft {
-    location: Location,
-    kind: DraftKind,
+pub(super) struct Draft {
+    pub(super) location: Location,
+    pub(super) kind: DraftKind,
 }
 
-enum DraftKind {
+pub(super) enum DraftKind {
     Plain(Kind),
     IfHook { name: String, body: Vec<Draft> },
 }
@@ -215,56 +211,38 @@ impl Loader<'_> {
         Vec::new()
     }
 
-    fn finish(mut self, front: Front, init: Vec<Draft>, main: Vec<Draft>) -> Script {
-        let macros = std::mem::take(&mut self.macros);
-        let mut functions = BTreeSet::new();
-        gather_functions(&init, &mut functions);
-        gather_functions(&main, &mut functions);
-        for (_, body) in macros.values() {
-            gather_functions(body, &mut functions);
-        }
-        let mut names = Names {
-            macros: macros.keys().cloned().collect(),
-            functions,
-            hooks: self.hooks.keys().cloned().collect(),
-            looked_at: BTreeSet::new(),
-            diagnostics: self.diagnostics,
-            has_demosh: false,
-        };
-        let init = names.resolve(init);
-        names.has_demosh = self.has_demosh;
-        let main_elements = names.resolve(main);
-        let is_markdown = Syntax::of(&self.loading.main.file) == Syntax::Markdown;
-        let outermost = self.loading.place == Place::Outermost;
-        let article = is_markdown && outermost && !names.has_demosh;
-        let mut bodies = BTreeMap::new();
-        let mut places = BTreeMap::new();
-        for (name, (location, body)) in macros {
-            bodies.insert(name.clone(), names.resolve(body).into());
-            places.insert(name, location);
-        }
-        names.check_recursion(&bodies, &places);
+    fn finish(self, front: Front, init: Vec<Draft>, main: Vec<Draft>) -> Script {
         let file: Arc<str> = self.loading.main.file.as_str().into();
-        let elements = if article {
-            init.into_iter()
-                .chain(into_pages(&file, main_elements))
-                .collect()
-        } else {
-            init.into_iter().chain(main_elements).collect::<Vec<_>>()
+        let is_markdown = Syntax::of(&file) == Syntax::Markdown;
+        let may_be_article = is_markdown && self.loading.place == Place::Outermost;
+        let resolved = resolve(Drafts {
+            init,
+            main,
+            macros: self.macros,
+            hooks: self.hooks.keys().cloned().collect(),
+            diagnostics: self.diagnostics,
+        });
+        let article = may_be_article && !self.has_demosh && !resolved.has_demosh;
+        let main = match article {
+            true => into_pages(&file, resolved.main),
+            false => resolved.main,
         };
-        let mut diagnostics = names.diagnostics;
+        let elements = match resolved.init {
+            init if init.is_empty() => main,
+            init => init.into_iter().chain(main).collect(),
+        };
+        let mut diagnostics = resolved.diagnostics;
         let given = self.loading.init.iter().chain([&self.loading.main]);
         quote_sources(&mut diagnostics, given.chain(&self.imported));
         diagnostics.sort_by(|a, b| {
             let place = |d: &Diagnostic| (d.location.file.clone(), d.location.line);
             place(a).cmp(&place(b))
         });
-        diagnostics.retain(|d| &*d.location.file != "(builtin)");
         Script {
             file,
             front,
-            elements: elements.into(),
-            macros: bodies,
+            elements: Arc::new(elements),
+            macros: resolved.macros,
             hooks: self.hooks,
             article,
             diagnostics,
@@ -288,334 +266,4 @@ fn quote_sources<'a>(diagnostics: &mut [Diagnostic], sources: impl Iterator<Item
             diagnostic.source = (*line).to_owned();
         }
     }
-}
-
-fn gather_functions(drafts: &[Draft], functions: &mut BTreeSet<String>) {
-    for draft in drafts {
-        match &draft.kind {
-            DraftKind::Plain(Kind::Command(text)) => {
-                functions.extend(names::function_name(text).map(str::to_owned));
-            }
-            DraftKind::Plain(_) => {}
-            DraftKind::IfHook { body, .. } => gather_functions(body, functions),
-        }
-    }
-}
-
-/// What names mean in a script: its own win over Footlights' directives.
-struct Names {
-    macros: BTreeSet<String>,
-    functions: BTreeSet<String>,
-    hooks: BTreeSet<String>,
-    /// Unknown words that have been looked at: one warning each.
-    looked_at: BTreeSet<String>,
-    diagnostics: Vec<Diagnostic>,
-    has_demosh: bool,
-}
-
-impl Names {
-    fn resolve(&mut self, drafts: Vec<Draft>) -> Vec<Placed> {
-        let mut placed = Vec::with_capacity(drafts.len());
-        let mut only: Vec<Location> = Vec::new();
-        for Draft { location, kind } in drafts {
-            let element = match kind {
-                DraftKind::IfHook { name, body } => Element::IfHook {
-                    name,
-                    body: self.resolve(body).into(),
-                },
-                DraftKind::Plain(Kind::Prose(text)) => Element::Prose(text),
-                DraftKind::Plain(Kind::Comment(text)) if text.starts_with("#$") => {
-                    Element::Command(Command {
-                        text,
-                        role: Role::Typed,
-                        meta: false,
-                    })
-                }
-                DraftKind::Plain(Kind::Comment(text)) => Element::Comment(text),
-                DraftKind::Plain(Kind::Command(text)) => Element::Command(self.command(text)),
-                DraftKind::Plain(Kind::Directive(text)) => {
-                    let Some(element) = self.directive(text, &location, &only) else {
-                        continue;
-                    };
-                    element
-                }
-                DraftKind::Plain(_) => continue,
-            };
-            match &element {
-                Element::Directive(Directive::Only(_)) => only.push(location.clone()),
-                Element::Directive(Directive::End) => drop(only.pop()),
-                _ => {}
-            }
-            placed.push(Placed { location, element });
-        }
-        for location in only {
-            let problem = directive::Problem {
-                message: "`@only` is never closed".to_owned(),
-                help: "end it with `@end`".to_owned(),
-            };
-            self.report(&location, Severity::Error, problem);
-        }
-        placed
-    }
-
-    fn report(&mut self, location: &Location, severity: Severity, problem: directive::Problem) {
-        self.diagnostics.push(Diagnostic {
-            severity,
-            location: location.clone(),
-            column: 1,
-            source: String::new(),
-            message: problem.message,
-            help: problem.help,
-        });
-    }
-
-    /// A command of a fence or of a shell script.
-    fn command(&self, text: String) -> Command {
-        let word = names::first_word(&text).unwrap_or_default();
-        let role = if self.macros.contains(&word) {
-            Role::Macro(word)
-        } else if self.is_own(&word) {
-            Role::Bash
-        } else if let Some(rest) = names::nested_script(&text) {
-            Role::Nested(rest.to_owned())
-        } else {
-            match (word.as_str(), text.trim()) {
-                (_, "wait") => Role::Nobody,
-                (_, "clear") => Role::Clear,
-                ("print", _) => Role::Print(printed(text.trim_start()[5..].trim())),
-                _ => Role::Bash,
-            }
-        };
-        Command {
-            text,
-            role,
-            meta: false,
-        }
-    }
-
-    fn is_own(&self, word: &str) -> bool {
-        self.functions.contains(word) || self.hooks.contains(word)
-    }
-
-    /// A directive; none if there is something wrong with it.
-    fn directive(
-        &mut self,
-        text: String,
-        location: &Location,
-        only: &[Location],
-    ) -> Option<Element> {
-        let found = self.find_directive(&text, only);
-        match found {
-            Ok(element) => {
-                let meta = matches!(&element, Element::Command(_));
-                let demoshs = matches!(&element, Element::Directive(d) if d.is_demosh());
-                self.has_demosh |= meta || demoshs;
-                if let Element::Command(Command {
-                    role: Role::Bash, ..
-                }) = &element
-                {
-                    self.warn_if_near(&text, location);
-                }
-                Some(element)
-            }
-            Err(problem) => {
-                self.report(location, Severity::Error, problem);
-                None
-            }
-        }
-    }
-
-    fn find_directive(&self, text: &str, only: &[Location]) -> Result<Element, directive::Problem> {
-        if let Some(flag) = directive::flag(text) {
-            return Ok(Element::Directive(flag));
-        }
-        let word = names::first_word(text).unwrap_or_else(|| {
-            text.split_whitespace()
-                .next()
-                .unwrap_or_default()
-                .to_owned()
-        });
-        let rest = text.strip_prefix(&word).unwrap_or("").trim();
-        let own = self.macros.contains(&word) || self.is_own(&word);
-        let role = match word.as_str() {
-            _ if self.macros.contains(&word) => Role::Macro(word.clone()),
-            _ if own => Role::Bash,
-            // demosh does not wait when words follow; its authors meant to.
-            "wait" => Role::Wait,
-            "print" => Role::Print(printed(rest)),
-            _ if text == "clear" => Role::Clear,
-            "end" if only.is_empty() => Role::Bash,
-            word => match directive::parse(word, rest)? {
-                Some(directive) => return Ok(Element::Directive(directive)),
-                None => match names::nested_script(text) {
-                    Some(rest) => Role::Nested(rest.to_owned()),
-                    None => Role::Bash,
-                },
-            },
-        };
-        Ok(Element::Command(Command {
-            text: text.to_owned(),
-            role,
-            meta: true,
-        }))
-    }
-
-    /// An unknown word is a command, as with demosh; one that is nearly a directive may be a slip.
-    fn warn_if_near(&mut self, text: &str, location: &Location) {
-        let word = text.split_whitespace().next().unwrap_or("");
-        if self.is_own(word)
-            || names::is_assignment(text)
-            || !self.looked_at.insert(word.to_owned())
-        {
-            return;
-        }
-        let known = directive::WORDS.iter().copied();
-        let macros: Vec<&str> = self.macros.iter().map(String::as_str).collect();
-        let near = known
-            .chain(macros)
-            .map(|candidate| (distance(word, candidate), candidate))
-            .min_by_key(|(distance, _)| *distance);
-        let Some((distance, near)) = near else {
-            return;
-        };
-        let exact_but_more = distance == 0 && word != text;
-        if exact_but_more && directive::flag(word).is_some() {
-            let problem = directive::Problem {
-                message: format!("`@{word}` takes no words, so this runs the command `{word}`"),
-                help: format!("write `@{word}` alone"),
-            };
-            return self.report(location, Severity::Warning, problem);
-        }
-        // Short words are near to everything: `rm`, `cd`, `ls` are commands.
-        if (1..=2).contains(&distance) && word.len() > 2 * distance {
-            let problem = directive::Problem {
-                message: format!("`@{word}` is no directive, so it is run as a command"),
-                help: format!("did you mean `@{near}`?"),
-            };
-            self.report(location, Severity::Warning, problem);
-        }
-    }
-
-    /// A macro that calls itself, directly or through others, would never end.
-    fn check_recursion(
-        &mut self,
-        bodies: &BTreeMap<String, Arc<[Placed]>>,
-        places: &BTreeMap<String, Location>,
-    ) {
-        let calls: BTreeMap<&str, BTreeSet<String>> = bodies
-            .iter()
-            .map(|(name, body)| {
-                let mut called = BTreeSet::new();
-                gather_calls(body, &mut called);
-                (name.as_str(), called)
-            })
-            .collect();
-        for name in calls.keys() {
-            let mut reached: BTreeSet<&str> = BTreeSet::new();
-            let mut open: Vec<&str> = vec![name];
-            while let Some(next) = open.pop() {
-                for called in calls.get(next).into_iter().flatten() {
-                    if reached.insert(called) {
-                        open.push(called);
-                    }
-                }
-            }
-            if reached.contains(name) {
-                let problem = directive::Problem {
-                    message: format!("the macro `{name}` calls itself"),
-                    help: "take the call out of it, or out of a macro that it calls".to_owned(),
-                };
-                self.report(&places[*name], Severity::Error, problem);
-            }
-        }
-    }
-}
-
-fn gather_calls(body: &[Placed], called: &mut BTreeSet<String>) {
-    for placed in body {
-        match &placed.element {
-            Element::Command(Command {
-                role: Role::Macro(name),
-                ..
-            }) => {
-                called.insert(name.clone());
-            }
-            Element::IfHook { body, .. } => gather_calls(body, called),
-            _ => {}
-        }
-    }
-}
-
-/// How far a word is from another; all letters in the wrong case are one slip.
-fn distance(word: &str, candidate: &str) -> usize {
-    let as_written = strsim::damerau_levenshtein(word, candidate);
-    let in_any_case = strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase());
-    in_any_case + usize::from(as_written > in_any_case)
-}
-
-/// Words split as the shell does, joined by blanks; as they stand if they cannot be split.
-fn printed(text: &str) -> String {
-    // `#` begins no comment here; a character that nobody prints stands in for it meanwhile.
-    let text = text.replace('#', HASH);
-    let words = shlex::split(&text).map(|words| words.join(" "));
-    words.unwrap_or(text).replace(HASH, "#")
-}
-
-/// Shows an article, cuts its prose at its headings, and turns the page at each but the first.
-fn into_pages(file: &Arc<str>, elements: Vec<Placed>) -> Vec<Placed> {
-    let begin = Location {
-        file: file.clone(),
-        line: 1,
-    };
-    let mut pages = vec![Placed {
-        location: begin,
-        element: Element::Directive(Directive::Show),
-    }];
-    let mut has_page = false;
-    for placed in elements {
-        let Element::Prose(text) = &placed.element else {
-            pages.push(placed);
-            continue;
-        };
-        for (offset, part) in split_at_headings(text) {
-            let location = Location {
-                file: placed.location.file.clone(),
-                line: placed.location.line + offset,
-            };
-            if has_page && heading(&part).is_some_and(|(level, _)| level <= 2) {
-                pages.push(Placed {
-                    location: location.clone(),
-                    element: Element::Directive(Directive::Page),
-                });
-            }
-            has_page = true;
-            pages.push(Placed {
-                location,
-                element: Element::Prose(part),
-            });
-        }
-    }
-    pages
-}
-
-/// The parts of a chunk, each with the number of lines before it. Fences hide their `#`.
-fn split_at_headings(text: &str) -> Vec<(usize, String)> {
-    let mut parts: Vec<(usize, String)> = Vec::new();
-    let mut in_fence = false;
-    let mut only_blanks = true;
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        if line.trim_start().starts_with("```") {
-            in_fence = !in_fence;
-        }
-        let starts = !in_fence && heading(line).is_some();
-        match parts.last_mut() {
-            Some((_, part)) if !starts || only_blanks => part.push_str(line),
-            _ => {
-                parts.push((index, line.to_owned()));
-                only_blanks = true;
-            }
-        }
-        only_blanks &= line.trim().is_empty();
-    }
-    parts
 }

@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::{Location, Syntax, markdown, shell};
 
 /// Macros and ifhooks may stand in one another this deep.
-const DEEPEST: usize = 32;
+const DEEPEST: usize = 8;
 
 /// A part of a file and the lines it takes, counted from 0.
 #[derive(Clone, Debug, PartialEq)]

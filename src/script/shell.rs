@@ -25,8 +25,8 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, until: Until) {
     let mut pending: Option<Pending> = None;
     while let Some((index, line)) = reader.peek() {
         let is_fence = line.trim() == "```";
-        let keeps = pending.as_ref().is_some_and(|p| p.keeps_fence(reader));
-        if is_fence && until == Until::Fence && !keeps {
+        let closes = || !pending.as_ref().is_some_and(|p| p.keeps_fence(reader));
+        if is_fence && until == Until::Fence && closes() {
             // What is open ends here; prose is never taken for code.
             deliver(reader, pending.take(), until);
             reader.next += 1;

@@ -112,7 +112,7 @@ pub struct Walk {
 /// A list of elements with a state of its own: the script, or a body of a macro or ifhook.
 #[derive(Clone, Debug)]
 struct List {
-    elements: Arc<[Placed]>,
+    elements: Arc<Vec<Placed>>,
     at: usize,
     showing: bool,
     skipping: bool,
@@ -131,7 +131,7 @@ struct Call {
 }
 
 impl List {
-    fn new(elements: Arc<[Placed]>) -> Self {
+    fn new(elements: Arc<Vec<Placed>>) -> Self {
         List {
             elements,
             at: 0,
@@ -262,7 +262,7 @@ impl Walk {
                 match directive {
                     Directive::Section(name) => ActKind::Section(name),
                     Directive::Note(text) => ActKind::Note(text),
-                    Directive::Expect(expectation) => ActKind::Expect(expectation),
+                    Directive::Expect(expectation) => ActKind::Expect(*expectation),
                     Directive::Page => ActKind::Page,
                     Directive::Only(target) => ActKind::Only(target),
                     Directive::Unbuilt { word, rest } => ActKind::Unbuilt { word, rest },

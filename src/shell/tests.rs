@@ -1,6 +1,10 @@
 //! A real bash in a real PTY.
 
+use super::listen::take_message;
 use super::*;
+use crate::engine::Exit;
+use std::path::Path;
+use std::time::{Duration, Instant};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 struct Show {
@@ -266,6 +270,19 @@ fn words_behind_shell_are_expanded_by_it() {
     assert_eq!(expanded.words, ["my dir/x.md", "my", "*nonesuch*", "a b"]);
     let has = |name: &str| expanded.environment.iter().any(|(n, _)| n == name);
     assert!(has("E") && !has("unexported"));
+}
+
+#[test]
+fn who_reads_the_terminal_when_nobody_is_there_gets_its_end() {
+    let mut show = Show::start();
+    let id = show.begin("read -p 'Your name? ' name </dev/tty");
+    let (output, exit) = show.end(id);
+    assert_eq!(
+        (output.trim_end(), exit.status, exit.asked),
+        ("Your name?", 1, true)
+    );
+    let id = show.begin("read name; cat");
+    assert!(!show.end(id).1.asked, "standard input is empty at once");
 }
 
 #[test]

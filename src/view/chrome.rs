@@ -88,8 +88,11 @@ fn keys(state: &State) -> String {
         Phase::Waiting(Wait::BeforeCommand) => {
             "Enter runs it · + leaves it out · ? help · q quit".to_owned()
         }
+        Phase::Waiting(Wait::BeforeDanger) => {
+            "careful: only Enter runs it · + leaves it out · q quit".to_owned()
+        }
         Phase::Waiting(Wait::Stop) => "Enter next · ? help · q quit".to_owned(),
-        Phase::Waiting(Wait::Failure) => "Enter goes on · ? help · q quit".to_owned(),
+        Phase::Waiting(Wait::Failure) => "Enter goes on · - runs it again · q quit".to_owned(),
         Phase::Waiting(Wait::End) => "the end · Enter leaves · ← looks back".to_owned(),
         Phase::Running { focus: true, .. } => {
             "keys go to the program · ^] takes them back".to_owned()
@@ -127,7 +130,7 @@ pub fn overlay(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
                 "Enter               run, next",
                 "Space  PgDn  →      finish typing, next",
                 "PgUp  ←  Backspace  look back",
-                "+                   leave a command out",
+                "+  -                leave out, run the last again",
                 "^C                  stop the command",
                 "^]                  type into it, and back",
                 "z                   the grid alone, and back",

@@ -1,5 +1,7 @@
 //! The figures of docs/performance.md, measured in one run: `just bench`.
 
+mod script;
+
 use std::io::Read;
 use std::time::{Duration, Instant};
 
@@ -36,6 +38,8 @@ fn main() {
         "requests through the gateway                                {:>8.0} a second, client on the same machine",
         requests as f64 / seconds
     );
+    // Last: a process that has grown is slow to fork.
+    script::rows();
 }
 
 fn row(what: &str, times: &mut [Duration]) {
