@@ -283,3 +283,42 @@ fn every_example_of_the_manual_runs_or_is_refused_by_name() {
         }
     }
 }
+
+#[test]
+fn nothing_is_written_but_by_commands() {
+    let place = Place::new();
+    let here = tempfile::tempdir().unwrap();
+    let demo = Path::new(env!("CARGO_MANIFEST_DIR")).join("demos/language/language.md");
+    let output = place
+        .command(&["rehearse", demo.to_str().unwrap()])
+        .current_dir(here.path())
+        .output()
+        .unwrap();
+    Finished::of(output).exits(0);
+    let names = |path: &Path| -> Vec<String> {
+        let entries = std::fs::read_dir(path).unwrap().flatten();
+        entries
+            .map(|e| e.file_name().to_string_lossy().into_owned())
+            .collect()
+    };
+    assert_eq!(names(here.path()), [""; 0]);
+    // The temporary directory is the test's own.
+    assert_eq!(names(place.home.path()), ["tmp"]);
+    assert_eq!(place.left_behind(), [""; 0]);
+}
+
+#[test]
+fn a_script_in_a_compound_command_prints_and_waits_for_nobody() {
+    let here = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(here.path().join(name), text).unwrap();
+    write(
+        "inner.md",
+        "<!-- @SHOW -->\nWords for ${1}.\n<!-- @wait -->\n```bash\nkubectl get ns default\nset -e\nfalse\necho never\n```\n",
+    );
+    write(
+        "outer.sh",
+        "cd \"$(dirname \"$0\")\"\nOUT=$(if true; then $SHELL inner.md you; fi)\necho \"$OUT\"; [[ $OUT == *'Words for you.'* && $OUT == *'$ kubectl'*Active* && $OUT != *never* ]]\n",
+    );
+    let script = here.path().join("outer.sh");
+    run(&["rehearse", script.to_str().unwrap()]).exits(0);
+}

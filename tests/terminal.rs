@@ -140,6 +140,23 @@ fn the_terminal_is_restored_after_a_panic() {
     assert!(String::from_utf8_lossy(&pty.raw()).contains("on stage"));
 }
 
+/// Presses Enter until a text is there. An advance right after a command's end is dropped and renews
+/// its grace, so it is sent again only after that; and only while it can mean nothing but this.
+#[track_caller]
+fn press(pty: &Pty, until: &str) {
+    let mut sent: Option<std::time::Instant> = None;
+    let pressed = || {
+        let text = pty.text();
+        let is_due = sent.is_none_or(|at| at.elapsed() > 3 * footlights::engine::GRACE);
+        if is_due && text.contains("Enter runs it") {
+            pty.send("\r");
+            sent = Some(std::time::Instant::now());
+        }
+        text.contains(until).then_some(())
+    };
+    wait_until(until, pressed, || pty.text());
+}
+
 #[test]
 fn commands_can_be_typed_into_interrupted_and_resized() {
     let place = Place::new();
@@ -163,27 +180,50 @@ fn commands_can_be_typed_into_interrupted_and_resized() {
     pty.wait_for("keys go to the program");
     pty.send("qqq\r");
     pty.wait_for("got qqq");
-    // An advance right after a command's end is dropped and renews its grace, so it is sent again
-    // only after that; and only while it can mean nothing but this.
-    let press = |until: &str| {
-        let mut sent: Option<std::time::Instant> = None;
-        let pressed = || {
-            let text = pty.text();
-            let is_due = sent.is_none_or(|at| at.elapsed() > 3 * footlights::engine::GRACE);
-            if is_due && text.contains("Enter runs it") {
-                pty.send("\r");
-                sent = Some(std::time::Instant::now());
-            }
-            text.contains(until).then_some(())
-        };
-        wait_until(until, pressed, || pty.text());
-    };
-    press("running 0:0");
+    press(&pty, "running 0:0");
     pty.send("\x03");
     pty.wait_for("exit status 130");
     pty.resize(120, 40);
     pty.wait_for("stty size");
-    press("the end");
+    press(&pty, "the end");
     let stage = footlights::view::layout(ratatui::layout::Rect::new(0, 0, 120, 40)).stage;
     pty.wait_for(&format!("{} {}", stage.height, stage.width));
+}
+
+#[test]
+fn a_nested_script_plays_on_the_same_stage_and_ends_with_the_show() {
+    let place = Place::new();
+    let marker = format!("86398.{}", std::process::id());
+    let write =
+        |name: &str, text: &str| std::fs::write(place.home.path().join(name), text).unwrap();
+    write(
+        "outer.md",
+        "<!-- @SHOW -->\n# Outside\n```bash\nWHO=you\ncd ~\n#@immed\n$SHELL inner.md \"$WHO\"\n```\n",
+    );
+    write(
+        "inner.md",
+        &format!("hidden\n<!-- @SHOW -->\nInside, for ${{1}}.\n```bash\nsleep {marker}\n```\n"),
+    );
+    let script = place.home.path().join("outer.md");
+    let args = ["--no-typing", script.to_str().unwrap()];
+    let mut pty = Pty::start(&place, BINARY, &args, 100, 30);
+    press(&pty, "Inside, for you.");
+    pty.wait_for("Outside");
+    assert!(!pty.text().contains("hidden"), "{}", pty.text());
+    pty.wait_for("step 3 of 3");
+    press(&pty, "running 0:0");
+    pty.send("\x03");
+    pty.wait_for("exit status 130");
+    // Back to the step, in the nested script's own shell; then the show is ended in the middle of it.
+    pty.send("-");
+    press(&pty, "running 0:0");
+    let pid = rustix::process::Pid::from_raw(pty.child.id().cast_signed()).unwrap();
+    rustix::process::kill_process(pid, rustix::process::Signal::HUP).unwrap();
+    pty.wait_end();
+    let alive = std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        std::fs::read(entry.path().join("cmdline")).unwrap_or_default()
+            == format!("sleep\0{marker}\0").as_bytes()
+    });
+    assert!(!alive, "the command runs on");
+    assert_eq!(place.left_behind(), [""; 0]);
 }
