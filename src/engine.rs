@@ -16,7 +16,7 @@ use std::time::Duration;
 pub use effect::Effect;
 pub use event::{Event, Exit, Id, Intent, Nested};
 pub use state::{
-    Block, Check, Cluster, CommandBlock, Outcome, Overlay, Phase, State, StepResult, Wait,
+    Block, Check, Cluster, CommandBlock, Outcome, Overlay, Phase, State, StepResult, Visible, Wait,
 };
 
 use crate::audience::claim::Judge;

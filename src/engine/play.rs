@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::event::{Exit, Id, Nested};
 use super::{
     Block, CommandBlock, Current, Effect, Engine, OnFailure, Outcome, Phase, StepResult, Typing,
-    Wait,
+    Visible, Wait,
 };
 use crate::diff::Change;
 use crate::script::interpolate::{Variables, interpolate};
@@ -132,7 +132,7 @@ impl Engine {
             ActKind::Section(name) => self.section(name),
             ActKind::Note(text) => self.state.note = Some(text),
             ActKind::Expect(expectation) => return self.expect(expectation, location),
-            ActKind::Page if self.state.page.is_empty() => {}
+            ActKind::Page if self.state.page.iter().all(Block::is_empty) => {}
             ActKind::Page => {
                 self.last.turns_page = true;
                 return self.stop_here();
@@ -158,8 +158,8 @@ impl Engine {
     }
 
     fn turn_page(&mut self) {
-        if !self.state.page.is_empty() {
-            let page = std::mem::take(&mut self.state.page);
+        let page = std::mem::take(&mut self.state.page);
+        if !page.iter().all(Block::is_empty) {
             self.state.history.push(page);
         }
     }
@@ -198,6 +198,7 @@ impl Engine {
             let command = step.text.clone();
             self.effects.push(Effect::Predict { id, command });
         }
+        let role = step.role.clone();
         self.current = Some(Current {
             id,
             step,
@@ -206,12 +207,18 @@ impl Engine {
             times_late: 0,
             full_screen: false,
         });
-        if !shown {
+        // A nested script fills the stage itself.
+        if !shown && matches!(role, Role::Nested(_)) {
             return self.run();
         }
+        let (seen, typed) = match shown {
+            true => (Visible::Whole, (!instant).then_some(0)),
+            false => (Visible::Output, None),
+        };
         self.state.page.push(Block::Command(Box::new(CommandBlock {
             id,
-            typed: (!instant).then_some(0),
+            typed,
+            seen,
             text,
             predicted: Vec::new(),
             output: Arc::new(Picture::default()),
@@ -220,10 +227,10 @@ impl Engine {
             checks: Vec::new(),
             skipped: false,
         })));
-        if instant {
-            self.typed()
-        } else {
-            self.type_on()
+        match shown {
+            false => self.run(),
+            true if instant => self.typed(),
+            true => self.type_on(),
         }
     }
 

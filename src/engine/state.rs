@@ -162,6 +162,8 @@ pub struct CommandBlock {
     pub id: Id,
     /// Its text.
     pub text: String,
+    /// What an audience sees of it.
+    pub seen: Visible,
     /// How many characters are typed; all if `None`.
     pub typed: Option<usize>,
     /// What it will change.
@@ -176,6 +178,23 @@ pub struct CommandBlock {
     pub checks: Vec<Check>,
     /// It was left out.
     pub skipped: bool,
+}
+
+/// What an audience sees of a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Visible {
+    /// Its text, what it writes, and what it changes.
+    Whole,
+    /// Only what it writes, as of commands that demosh runs unseen.
+    Output,
+}
+
+impl Block {
+    /// True if there is nothing of it to see.
+    pub fn is_empty(&self) -> bool {
+        matches!(self, Block::Command(command)
+            if command.seen == Visible::Output && command.output.lines.is_empty())
+    }
 }
 
 /// An expectation on the stage and in reports.

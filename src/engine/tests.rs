@@ -484,3 +484,27 @@ fn timeouts_and_failures_that_are_fine() {
         assert_eq!(result.failed.as_deref(), reason);
     }
 }
+
+#[test]
+fn what_an_unseen_command_writes_is_seen() {
+    let mut engine = live(loaded("x.sh", "cd /\n#@SHOW\n#@immed\necho out\n#@wait\n"));
+    let (id, _) = running(&engine.handle(at(0), Event::Tick)).unwrap();
+    let (id, _) = running(&engine.handle(at(1), Event::Exited(id, exit(0)))).unwrap();
+    let output = crate::terminal::Frame {
+        lines: vec!["out".into()],
+        ..crate::terminal::Frame::default()
+    };
+    engine.handle(at(2), Event::Output(id, Arc::new(output)));
+    engine.handle(at(3), Event::Exited(id, exit(0)));
+    let page: Vec<&Block> = engine
+        .state()
+        .page
+        .iter()
+        .filter(|b| !b.is_empty())
+        .collect();
+    let [Block::Command(command)] = page[..] else {
+        panic!("{page:?}");
+    };
+    assert_eq!(command.seen, Visible::Output);
+    assert_eq!(engine.state().step, 0, "nobody counts it");
+}

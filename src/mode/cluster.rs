@@ -2,7 +2,7 @@
 
 use std::io::{IsTerminal, Write};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use crate::cli::{self, Format, ProfileName};
@@ -13,6 +13,9 @@ use super::Outcome;
 
 /// Runs it until Ctrl-C, SIGTERM or SIGHUP.
 pub async fn run(args: cli::Cluster) -> Result<Outcome> {
+    if super::show::outer_show().is_some() {
+        bail!("this is a command of a show, which has a cluster: KUBECONFIG leads to it");
+    }
     let profile = match args.profile {
         ProfileName::Bare => Profile::Bare,
         ProfileName::Gateway => Profile::Gateway,

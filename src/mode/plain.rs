@@ -12,7 +12,7 @@ use super::{Outcome as ExitOutcome, show};
 use crate::cli;
 use crate::clock::{Clock, Pace};
 use crate::drive::{Output, Pilot, drive};
-use crate::engine::{Block, OnFailure, Settings, State, Typing};
+use crate::engine::{Block, OnFailure, Settings, State, Typing, Visible};
 use crate::shell::Input;
 
 /// Plays it.
@@ -73,7 +73,9 @@ fn print(out: &mut impl Write, block: &Block) -> Result<()> {
         Block::Prose(text) => writeln!(out, "{}", text.trim_matches('\n'))?,
         Block::Comment(text) | Block::Print(text) | Block::Notice(text) => writeln!(out, "{text}")?,
         Block::Command(command) => {
-            writeln!(out, "$ {}", command.text)?;
+            if command.seen == Visible::Whole {
+                writeln!(out, "$ {}", command.text)?;
+            }
             for line in &command.output.lines {
                 writeln!(out, "{line}")?;
             }

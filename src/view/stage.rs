@@ -10,7 +10,7 @@ use super::code::Highlighter;
 use super::prose;
 use super::wrap::{shorten, wrap};
 use crate::diff::{Change, DiffLine, Verb};
-use crate::engine::{Block, Check, CommandBlock, Phase, State};
+use crate::engine::{Block, Check, CommandBlock, Phase, State, Visible};
 use crate::theme::{Theme, color};
 
 /// Draws the page that the presenter looks at; its end, if it is longer than the stage.
@@ -51,7 +51,7 @@ impl Stage<'_> {
     fn page(&self, blocks: &[Block]) -> Vec<Line<'static>> {
         let mut lines: Vec<Line<'static>> = Vec::new();
         let mut before: Option<&Block> = None;
-        for block in blocks {
+        for block in blocks.iter().filter(|block| !block.is_empty()) {
             let commands = |b: &Block| matches!(b, Block::Command(_) | Block::Comment(_));
             let gap = match before {
                 None => false,
@@ -83,6 +83,9 @@ impl Stage<'_> {
     }
 
     fn command(&self, command: &CommandBlock) -> Vec<Line<'static>> {
+        if command.seen == Visible::Output {
+            return command.output.lines.clone();
+        }
         let mut lines = self.typed(command);
         if command.typed.is_none() && command.ended.is_none() {
             for change in &command.predicted {
