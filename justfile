@@ -28,3 +28,7 @@ snap:
 # Licences and duplicates, by deny.toml; needs cargo-deny.
 deny:
     cargo deny --offline check licenses bans sources
+
+# The reader of scripts on any bytes, for a minute; needs cargo-fuzz and a nightly toolchain.
+fuzz:
+    cargo +nightly fuzz run read -- -max_total_time=60 -max_len=4096

@@ -1,6 +1,8 @@
 //! Scripts from disk: the script itself, its imports, and demosh's init files.
 
 use std::ffi::OsStr;
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
@@ -10,7 +12,7 @@ use crate::script::load::{Builtins, Loading, Place, Source};
 use crate::script::{self, Script};
 
 /// Nobody writes a longer script; what is longer was not meant.
-const LONGEST: u64 = 256 << 20;
+const LONGEST: u64 = 64 << 20;
 
 /// What is read besides the script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,10 +85,14 @@ fn read(path: &Path, shown: &str) -> Result<Source> {
     if about.is_dir() {
         bail!("{shown} is a directory: name the script in it");
     }
-    if about.len() > LONGEST {
+    // A pipe says nothing of its length before it is read.
+    let mut bytes = Vec::new();
+    File::open(path)
+        .and_then(|file| file.take(LONGEST + 1).read_to_end(&mut bytes))
+        .with_context(|| format!("reading the script {shown}"))?;
+    if bytes.len() as u64 > LONGEST {
         bail!("{shown} is longer than {} MB", LONGEST >> 20);
     }
-    let bytes = std::fs::read(path).with_context(|| format!("reading the script {shown}"))?;
     let text = String::from_utf8(bytes).map_err(|error| {
         let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
             .iter()

@@ -86,6 +86,8 @@ pub struct World {
 struct Ready {
     /// The shells of the scripts that are being played, the outermost first.
     sessions: Mutex<Vec<Arc<Session>>>,
+    /// Shells of scripts that are over: what they left running runs on until the show ends.
+    retired: Mutex<Vec<Arc<Session>>>,
     /// Variables that every shell has to have by now.
     exported: Mutex<Vec<(String, String)>>,
     setup: Setup,
@@ -328,15 +330,14 @@ impl World {
         });
     }
 
-    /// Ends the shell of the innermost script, and what it started, beside the loop.
-    fn leave_nested(&mut self) {
+    /// The innermost script is over. A port that it forwards in the background stays forwarded.
+    fn leave_nested(&self) {
         let Some(ready) = self.ready.borrow().clone() else {
             return;
         };
         let mut sessions = lock(&ready.sessions);
         if sessions.len() > 1 {
-            let ended = sessions.pop();
-            self.tasks.spawn_blocking(move || drop(ended));
+            lock(&ready.retired).extend(sessions.pop());
         }
     }
 
@@ -421,6 +422,7 @@ async fn build(
     }
     Ok(Ready {
         sessions: Mutex::new(vec![Arc::new(session)]),
+        retired: Mutex::default(),
         exported: Mutex::default(),
         setup,
         extras: cast.extras,

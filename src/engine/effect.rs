@@ -41,7 +41,7 @@ pub enum Effect {
         /// The command's number.
         id: Id,
     },
-    /// The nested script is over: end its shell.
+    /// The nested script is over: its shell gets no more steps.
     LeaveNested,
     /// A line for the log.
     Log(String),

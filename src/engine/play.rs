@@ -170,35 +170,29 @@ impl Engine {
         if !step.shown && !matches!(step.role, Role::Bash | Role::Nested(_)) {
             return self.done_by_footlights(&step);
         }
-        let id = self.new_id();
-        self.last.skip_expectations = false;
         if repeats {
             (step.typeout, step.wait_before) = (false, true);
         }
-        let shown = step.shown;
-        if step.is_numbered() {
-            let number = self.state.step;
-            let earlier = Earlier {
-                walk: before,
-                step: number,
-            };
-            self.frame().earlier.push(earlier);
-            self.state.step = number + 1;
-        }
-        let instant = !step.typeout || self.settings.typing == Typing::Instant;
+        self.last.skip_expectations = false;
+        let id = self.new_id();
         let text = match &step.role {
             Role::Typed => typed_comment(&step.text),
             _ => self.interpolated(&step.text),
         };
         if step.is_numbered() {
-            self.effects
-                .push(Effect::Mark(marker(self.state.step, &text)));
+            self.number(&text, before);
         }
-        if shown && step.role == Role::Bash {
+        if step.shown && step.role == Role::Bash {
             let command = step.text.clone();
             self.effects.push(Effect::Predict { id, command });
         }
-        let role = step.role.clone();
+        let shown = step.shown;
+        let instant = !step.typeout || self.settings.typing == Typing::Instant;
+        // A nested script fills the stage itself.
+        if shown || step.role == Role::Bash {
+            let typed = (shown && !instant).then_some(0);
+            self.state.page.push(block(id, text, typed, &step));
+        }
         self.current = Some(Current {
             id,
             step,
@@ -207,31 +201,20 @@ impl Engine {
             times_late: 0,
             full_screen: false,
         });
-        // A nested script fills the stage itself.
-        if !shown && matches!(role, Role::Nested(_)) {
-            return self.run();
-        }
-        let (seen, typed) = match shown {
-            true => (Visible::Whole, (!instant).then_some(0)),
-            false => (Visible::Output, None),
-        };
-        self.state.page.push(Block::Command(Box::new(CommandBlock {
-            id,
-            typed,
-            seen,
-            text,
-            predicted: Vec::new(),
-            output: Arc::new(Picture::default()),
-            ended: None,
-            changes: Vec::new(),
-            checks: Vec::new(),
-            skipped: false,
-        })));
         match shown {
             false => self.run(),
             true if instant => self.typed(),
             true => self.type_on(),
         }
+    }
+
+    /// Counts a step that the audience sees, and remembers the way back to it.
+    fn number(&mut self, text: &str, before: Walk) {
+        let step = self.state.step;
+        let earlier = Earlier { walk: before, step };
+        self.frame().earlier.push(earlier);
+        self.state.step = step + 1;
+        self.effects.push(Effect::Mark(marker(step + 1, text)));
     }
 
     /// Types one more character, and sets the timer of the next.
@@ -553,6 +536,26 @@ impl Engine {
         self.last.turns_page = false;
         self.go_on();
     }
+}
+
+/// A step on the stage before it runs.
+fn block(id: Id, text: String, typed: Option<usize>, step: &Step) -> Block {
+    Block::Command(Box::new(CommandBlock {
+        id,
+        typed,
+        seen: if step.shown {
+            Visible::Whole
+        } else {
+            Visible::Output
+        },
+        text,
+        predicted: Vec::new(),
+        output: Arc::new(Picture::default()),
+        ended: None,
+        changes: Vec::new(),
+        checks: Vec::new(),
+        skipped: false,
+    }))
 }
 
 /// The text that a `#$` comment types: without its marks, and without those of its further lines.

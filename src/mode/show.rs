@@ -179,6 +179,9 @@ impl Loaded {
             let path = Path::new(words.first()?);
             let whole = directory.join(path);
             let shown = whole.strip_prefix(&self.directory).unwrap_or(&whole);
+            if !whole.is_file() {
+                return None;
+            }
             let script = load::load(&Request {
                 path,
                 shown: &shown.display().to_string(),
