@@ -22,18 +22,28 @@ pub struct Scan {
     command_position: bool,
     /// The next word is a function's name.
     names_function: bool,
+    /// A function's name has come, its body not yet.
+    has_function_name: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Open {
     /// A compound command, by the word that closes it.
     Compound(&'static str),
-    /// `(` or `$(`.
-    Paren,
+    /// `(`: after it reserved words count again.
+    Subshell,
+    /// `$(` or `<(`.
+    Substitution,
+    /// `NAME=(`: words, and no commands.
+    Array,
+    /// The patterns of a `case`, up to their `)`.
+    Pattern,
     /// `${`.
     Parameter,
-    /// A bracket of `((`.
+    /// A bracket within `((`.
     Arithmetic,
+    /// The outer bracket of a command `((`.
+    ArithmeticCommand,
     Double,
     Single,
     /// `$'`.
@@ -48,6 +58,7 @@ struct Heredoc {
 }
 
 /// True if the text is a complete command as far as bash would know.
+#[cfg(test)]
 pub fn is_complete(text: &str) -> bool {
     let mut scan = Scan::default();
     for line in text.split('\n') {
@@ -75,7 +86,12 @@ impl Scan {
         self.stack.last().map(|open| {
             match open {
                 Open::Compound(word) => word,
-                Open::Paren | Open::Arithmetic => ")",
+                Open::Subshell
+                | Open::Substitution
+                | Open::Array
+                | Open::Arithmetic
+                | Open::ArithmeticCommand => ")",
+                Open::Pattern => "esac",
                 Open::Parameter => "}",
                 Open::Double => "\"",
                 Open::Single | Open::AnsiC => "'",
@@ -97,7 +113,11 @@ impl Scan {
             }
             return;
         }
-        if !std::mem::take(&mut self.continued) {
+        let in_commands = matches!(
+            self.stack.last(),
+            None | Some(Open::Compound(_) | Open::Subshell | Open::Substitution)
+        );
+        if !std::mem::take(&mut self.continued) && in_commands {
             self.command_position = true;
         }
         self.scan(line);
@@ -116,8 +136,9 @@ impl Scan {
                 Some(Open::Backquote) => self.until_unescaped(bytes, at, b'`'),
                 Some(Open::Double) => self.expansion(bytes, at, b'"'),
                 Some(Open::Parameter) => self.expansion(bytes, at, b'}'),
-                Some(Open::Arithmetic) => self.arithmetic(bytes, at),
-                Some(Open::Paren | Open::Compound(_)) | None => self.command(line, at),
+                Some(Open::Arithmetic | Open::ArithmeticCommand) => self.arithmetic(bytes, at),
+                Some(Open::Pattern) => self.pattern(line, at),
+                Some(_) | None => self.command(line, at),
             };
         }
     }
@@ -174,7 +195,7 @@ impl Scan {
             self.stack.extend([Open::Arithmetic; 2]);
             return at + 3;
         } else {
-            self.stack.push(Open::Paren);
+            self.stack.push(Open::Substitution);
             self.command_position = true;
         }
         at + 2
@@ -185,8 +206,8 @@ impl Scan {
             b'\\' => return at + 2,
             b'(' => self.stack.push(Open::Arithmetic),
             b')' => {
-                self.stack.pop();
-                self.command_position = false;
+                let closed = self.stack.pop();
+                self.command_position = closed == Some(Open::ArithmeticCommand);
             }
             b'"' => self.stack.push(Open::Double),
             b'$' if matches!(bytes.get(at + 1), Some(b'(' | b'{')) => {
@@ -215,34 +236,45 @@ impl Scan {
             }
             b'<' if next == Some(b'<') => return at + 3,
             b'(' if next == Some(b'(') && self.command_position => {
-                self.stack.extend([Open::Arithmetic; 2]);
+                self.stack
+                    .extend([Open::ArithmeticCommand, Open::Arithmetic]);
                 self.wants_more = false;
                 return at + 2;
             }
-            b'(' if next == Some(b')') && !starts_word => {
-                // A function's head: its body may come on the next line.
+            b'(' if at > 0 && bytes[at - 1] == b'=' => {
+                self.stack.push(Open::Array);
+                self.command_position = false;
+            }
+            b'(' if at > 0 && b"<>".contains(&bytes[at - 1]) => {
+                self.stack.push(Open::Substitution);
+                self.command_position = true;
+            }
+            b'(' if self.begins_function_head(&line[at + 1..], starts_word) => {
+                let close = line[at..].find(')').unwrap_or(0);
+                // Its body may come on the next line.
                 self.wants_more = true;
                 self.command_position = true;
-                return at + 2;
+                return at + close + 1;
             }
             b'(' => {
-                if bytes[at + 1..].trim_ascii_start().starts_with(b")") && !self.command_position {
-                    let close = line[at..].find(')').unwrap_or(1);
-                    self.wants_more = true;
-                    self.command_position = true;
-                    return at + close + 1;
-                }
-                self.stack.push(Open::Paren);
+                self.stack.push(Open::Subshell);
                 self.command_position = true;
             }
-            b')' => match self.stack.last() {
-                Some(Open::Paren) => {
-                    self.stack.pop();
-                    self.command_position = false;
+            b')' => {
+                let closed = match self.stack.last() {
+                    Some(Open::Subshell | Open::Substitution | Open::Array) => self.stack.pop(),
+                    _ => None,
+                };
+                self.command_position = closed == Some(Open::Subshell);
+            }
+            b';' if next == Some(b';') || next == Some(b'&') => {
+                if self.stack.last() == Some(&Open::Compound("esac")) {
+                    self.stack.push(Open::Pattern);
                 }
-                // The end of a `case` pattern.
-                _ => self.command_position = true,
-            },
+                self.wants_more = false;
+                let more = bytes[at + 1..].iter().take_while(|b| b";&".contains(b));
+                return at + 1 + more.count();
+            }
             b';' => self.command_position = true,
             c @ (b'&' | b'|') => {
                 // `>&`, `<&` and `&>` redirect.
@@ -260,6 +292,42 @@ impl Scan {
         }
         if !matches!(bytes[at], b'&' | b'|') {
             self.wants_more = false;
+        }
+        at + 1
+    }
+
+    /// At what follows a `(`: true if it closes the head of a function.
+    fn begins_function_head(&mut self, rest: &str, starts_word: bool) -> bool {
+        let named = std::mem::take(&mut self.has_function_name);
+        let closes = rest.trim_start().starts_with(')');
+        closes && (named || !starts_word || !self.command_position)
+    }
+
+    /// A pattern of a `case`: up to its `)`, or to the word that ends it all.
+    fn pattern(&mut self, line: &str, at: usize) -> usize {
+        let bytes = line.as_bytes();
+        let word = line[at..].split([' ', '\t', ';', ')', '&', '|']).next();
+        match bytes[at] {
+            b')' => {
+                self.stack.pop();
+                self.command_position = true;
+            }
+            b'#' if at == 0 || b" \t".contains(&bytes[at - 1]) => return bytes.len(),
+            b'\\' if at + 1 == bytes.len() => self.continued = true,
+            b'\\' => return at + 2,
+            b'\'' => self.stack.push(Open::Single),
+            b'"' => self.stack.push(Open::Double),
+            b'`' => self.stack.push(Open::Backquote),
+            b'$' if matches!(bytes.get(at + 1), Some(b'(' | b'{')) => {
+                return self.dollar(bytes, at);
+            }
+            b'e' if word == Some("esac") && (at == 0 || b" \t;".contains(&bytes[at - 1])) => {
+                self.stack.pop();
+                self.stack.pop();
+                self.command_position = true;
+                return at + 4;
+            }
+            _ => {}
         }
         at + 1
     }
@@ -306,14 +374,19 @@ impl Scan {
     /// Reserved words count where a command begins.
     fn whole_word(&mut self, word: &str) {
         let was_command = std::mem::take(&mut self.command_position);
-        if std::mem::take(&mut self.names_function) {
+        self.has_function_name = std::mem::take(&mut self.names_function);
+        if self.has_function_name {
             self.wants_more = true;
             self.command_position = true;
             return;
         }
-        if matches!(word, "do" | "then") {
-            self.command_position = true;
+        let top = self.stack.last().copied();
+        if word == "in" && top == Some(Open::Compound("esac")) {
+            self.stack.push(Open::Pattern);
+            return;
         }
+        // `[[` is a compound command: reserved words count after it.
+        self.command_position = word == "]]";
         if !was_command {
             return;
         }
@@ -327,14 +400,17 @@ impl Scan {
         if let Some(close) = opens {
             self.stack.push(Open::Compound(close));
         }
-        if matches!(self.stack.last(), Some(Open::Compound(close)) if *close == word) {
+        let closes = top == self.stack.last().copied()
+            && matches!(top, Some(Open::Compound(close)) if close == word);
+        if closes {
             self.stack.pop();
         }
         self.names_function = word == "function";
-        self.command_position |= matches!(
-            word,
-            "if" | "else" | "elif" | "while" | "until" | "{" | "!" | "time"
-        );
+        self.command_position |= closes
+            || matches!(
+                word,
+                "if" | "then" | "else" | "elif" | "do" | "while" | "until" | "{" | "!" | "time"
+            );
     }
 
     fn heredoc(&mut self, line: &str, mut at: usize) -> usize {
@@ -342,17 +418,25 @@ impl Scan {
         let strips_tabs = bytes.get(at) == Some(&b'-');
         at += usize::from(strips_tabs);
         at += line[at..].len() - line[at..].trim_start_matches([' ', '\t']).len();
-        let rest = &line[at..];
-        let length = rest.find([' ', '\t', ';', '|', '&', '<', '>', '(', ')']);
-        let word = &rest[..length.unwrap_or(rest.len())];
-        let delimiter = word.replace(['\'', '"', '\\'], "");
-        if !word.is_empty() {
+        let mut delimiter = String::new();
+        let mut quote = None;
+        for c in line[at..].chars() {
+            match quote {
+                None if b" \t;|&<>()".iter().any(|b| char::from(*b) == c) => break,
+                None if c == '\'' || c == '"' => quote = Some(c),
+                None if c == '\\' => {}
+                Some(open) if open == c => quote = None,
+                _ => delimiter.push(c),
+            }
+            at += c.len_utf8();
+        }
+        if !delimiter.is_empty() {
             self.announced.push(Heredoc {
                 delimiter,
                 strips_tabs,
             });
         }
-        at + word.len()
+        at
     }
 }
 
@@ -430,6 +514,24 @@ mod tests {
             ("echo `date", false),
             ("echo `date`", true),
             ("diff -u99 --color() {", false),
+            ("arr=()", true),
+            ("x+=()", true),
+            ("words=(\nif\nfor\n)", true),
+            ("function f () {", false),
+            ("function f () {\n echo\n}", true),
+            ("f() { (true) }", true),
+            ("if a; then if b; then c; fi fi", true),
+            ("while a; do { b; } done", true),
+            ("echo What we do if this fails", true),
+            ("echo \"a\nb\" if you like", true),
+            ("case $x in\nif) echo;;\nesac", true),
+            ("case $x in a|b) echo;; esac", true),
+            ("case $x in (a) echo;; *) ;; esac && b", true),
+            ("cat <<\"E F\"\nE\nE F", true),
+            ("if ((x)) then a; fi", true),
+            ("if [[ a ]] then a; fi", true),
+            ("for x in a; do case $x in a) b;; esac; done", true),
+            ("diff <(a) <(b)", true),
             ("missing= ;\\\nfor c in a b; do \\\n  echo; \\\ndone", true),
             (
                 "kubectl get pods -o jsonpath='{.items[*].metadata.name}'",

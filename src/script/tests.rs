@@ -464,3 +464,68 @@ const PIECES: [&str; 44] = [
     "#$ typed",
     "<!-- @print 'x -->",
 ];
+
+/// Commands as people write them; each is whole, and bash judges each of its beginnings.
+const WHOLE: [&str; 34] = [
+    "for i in 1 2; do\n  echo $i\ndone",
+    "while read -r l; do\n  case $l in\n    a|b) echo ab ;;\n    (c) echo c ;;\n    *) break ;;\n  esac\ndone < f",
+    "f() {\n  local a=()\n  a+=(x \"y z\")\n  [[ ${#a[@]} -gt 1 ]] && return\n}",
+    "function g () {\n  echo ${1:-\"it's\"}\n}",
+    "function h\n{\n  echo\n}",
+    "k ()\n(\n  cd /\n)",
+    "if (true); then { echo a; } fi",
+    "if [[ $a =~ ^(x|y)$ ]]; then\n  echo\nelif ((a > 1)); then\n  echo\nelse\n  echo\nfi",
+    "cat <<EOF\nif $x 'a\nEOF",
+    "cat <<-'E F' | wc -l\n\tfor\n\tE F",
+    "cat <<A; cat <<B\na\nA\nb\nB",
+    "x=$(cat <<EOF\nit's\nEOF\n)",
+    "echo \"$(\n  date\n)\"",
+    "echo \"a\nb\" if you do",
+    "echo 'a\nb' && \\\n  echo c",
+    "a |\n  b |&\n  c",
+    "a &&\n# a comment\nb ||\n\nc",
+    "arr=(\n  if\n  'a b'\n  $(date)\n)",
+    "declare -A m=([a]=1\n[b]=2)",
+    "((i = 1 << 2,\n j = 2))",
+    "echo $((1 +\n (2 * 3)))",
+    "diff <(sort a) \\\n  <(sort b)",
+    "select x in a b; do\n  break\ndone",
+    "until false; do :; done",
+    "{\n  a\n  b\n} > out 2>&1",
+    "(\n  a\n) && b",
+    "for ((i = 0; i < 3; i++)); do\n  echo\ndone",
+    "case $x in\nif|for) echo ;;\nesac",
+    "case $(uname) in Linux) a;; *) b;; esac",
+    "echo `date\n`",
+    "echo $'it\\'s\n'",
+    "missing= ;\\\n\\\nfor c in a; do \\\n  if ! command -v $c; then \\\n    missing=1 ;\\\n  fi ;\\\ndone ;\\\n",
+    "time {\n  a\n}",
+    "! {\n  a\n}",
+];
+
+#[test]
+fn bash_agrees_on_what_is_complete() {
+    let wants_more = |text: &str| {
+        let output = std::process::Command::new("bash")
+            .args(["-n", "-O", "extglob", "-c", text])
+            .output()
+            .unwrap();
+        let errors = String::from_utf8_lossy(&output.stderr).into_owned();
+        [
+            "unexpected end of file",
+            "unexpected EOF",
+            "delimited by end-of-file",
+        ]
+        .iter()
+        .any(|sign| errors.contains(sign))
+    };
+    for whole in WHOLE {
+        let lines: Vec<&str> = whole.split('\n').collect();
+        for length in 1..=lines.len() {
+            let text = lines[..length].join("\n");
+            // bash takes a last backslash as it is.
+            let more = wants_more(&text) || text.ends_with('\\');
+            assert_eq!(!complete::is_complete(&text), more, "{text}");
+        }
+    }
+}
