@@ -22,7 +22,7 @@ pub use state::{
 use crate::audience::claim::Judge;
 use crate::audience::{Grid, Sample, Tally};
 use crate::script::directive::Target;
-use crate::script::interpolate::Variables;
+use crate::script::interpolate::{Variables, interpolate};
 use crate::script::walk::{Step, Walk};
 use crate::script::{Location, Script};
 
@@ -44,7 +44,7 @@ pub struct Settings {
 pub enum OnFailure {
     /// It is shown, and the show goes on.
     GoOn,
-    /// The show ends under `set -e`, and goes on without.
+    /// Under `set -e` the show has reached its end; else it goes on.
     StopUnderErrexit,
     /// The show ends.
     Stop,
@@ -104,8 +104,13 @@ impl Engine {
     /// until the first command has ended.
     pub fn new(script: Script, badge: &str, variables: Variables, settings: Settings) -> Self {
         let target = Target::Embedded;
-        let title = script.title();
+        let (front, file) = (script.front.title.clone(), script.file.clone());
         let walk = Walk::new(Arc::new(script), target);
+        let title = front.or_else(|| walk.first_heading()).unwrap_or_else(|| {
+            let name = file.rsplit('/').next().unwrap_or(&file);
+            name.to_owned()
+        });
+        let title = interpolate(&title, &variables);
         let state = State {
             title,
             badge: badge.to_owned(),
@@ -211,7 +216,7 @@ impl Engine {
 
     fn intent(&mut self, intent: Intent) {
         match (self.state.overlay, &intent) {
-            (Overlay::Quit, Intent::Yes | Intent::Quit) => return self.end(Outcome::Quit),
+            (Overlay::Quit, Intent::Yes | Intent::Quit) => return self.quit(),
             (Overlay::Quit, _) => {
                 self.state.overlay = Overlay::None;
                 return;
@@ -286,6 +291,8 @@ impl Engine {
                 self.follow(flow);
             }
             Phase::Waiting(Wait::Stop | Wait::Failure) => self.go_on(),
+            // A clicker sends a page key too many.
+            Phase::Waiting(Wait::End) if intent != Intent::Enter => {}
             Phase::Waiting(Wait::End) => self.end(Outcome::Finished),
             Phase::Judging { .. } => self.leave_judging(),
             // Advance keys are dropped while a command runs, never queued.
@@ -422,6 +429,17 @@ impl Engine {
             location,
             reason: format!("the cluster could not be started: {why}"),
         });
+    }
+
+    /// The presenter leaves; one who does so over a failure has seen the show fail.
+    fn quit(&mut self) {
+        let failed = self.state.results.last().and_then(|result| {
+            let reason = result.failed.clone()?;
+            let location = result.location.clone();
+            Some(Outcome::Failed { location, reason })
+        });
+        let at_failure = self.state.phase == Phase::Waiting(Wait::Failure);
+        self.end(failed.filter(|_| at_failure).unwrap_or(Outcome::Quit));
     }
 
     fn end(&mut self, outcome: Outcome) {

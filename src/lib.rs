@@ -28,6 +28,7 @@ pub mod log;
 pub mod manifest;
 pub mod mode;
 pub mod plan;
+mod private;
 pub mod sample;
 pub mod script;
 pub mod shell;

@@ -40,6 +40,8 @@ pub struct Request<'a> {
     pub shown: &'a str,
     /// The working directory.
     pub directory: &'a Path,
+    /// Where the show began: names are shown from there.
+    pub start: &'a Path,
     /// The environment that it begins with.
     pub variables: &'a Variables,
     /// What is read besides it.
@@ -55,12 +57,16 @@ pub fn load(request: &Request<'_>) -> Result<Script> {
         variables,
         ..
     } = *request;
-    let main = read(&directory.join(request.path), request.shown)?;
+    let path = directory.join(request.path);
+    if request.place == Place::Nested && path.exists() && !path.is_file() {
+        bail!("{} is no file", request.shown);
+    }
+    let main = read(&directory.join(request.path), request.shown.to_owned())?;
     let init = match request.extras.init {
         Init::First => init_file(directory, variables)?,
         Init::None => None,
     };
-    let find = |path: &str, importer: &str| import(directory, path, importer);
+    let find = |path: &str, importer: &str| import(request, path, importer);
     let variable = |name: &str| variables.get(name).cloned();
     Ok(script::load::load(&Loading {
         main,
@@ -80,7 +86,7 @@ pub fn process_variables() -> Variables {
         .collect()
 }
 
-fn read(path: &Path, shown: &str) -> Result<Source> {
+fn read(path: &Path, shown: String) -> Result<Source> {
     let about = std::fs::metadata(path).with_context(|| format!("reading the script {shown}"))?;
     if about.is_dir() {
         bail!("{shown} is a directory: name the script in it");
@@ -93,6 +99,10 @@ fn read(path: &Path, shown: &str) -> Result<Source> {
     if bytes.len() as u64 > LONGEST {
         bail!("{shown} is longer than {} MB", LONGEST >> 20);
     }
+    if let Some(at) = bytes.iter().position(|b| *b == 0) {
+        let line = 1 + bytes[..at].iter().filter(|b| **b == b'\n').count();
+        bail!("{shown}:{line}: there is a NUL byte, which no shell can run: take it out");
+    }
     let text = String::from_utf8(bytes).map_err(|error| {
         let line = 1 + error.as_bytes()[..error.utf8_error().valid_up_to()]
             .iter()
@@ -101,19 +111,28 @@ fn read(path: &Path, shown: &str) -> Result<Source> {
         anyhow!("{shown}:{line}: the script is not UTF-8: save it as UTF-8")
     })?;
     Ok(Source {
-        file: shown.to_owned(),
+        path: path.to_string_lossy().into_owned(),
+        file: shown,
         text,
     })
 }
 
 /// From the working directory first, as with demosh, then from beside the file that imports.
-fn import(directory: &Path, path: &str, importer: &str) -> Result<Source, String> {
+fn import(request: &Request<'_>, path: &str, importer: &str) -> Result<Source, String> {
+    let from_directory = request.directory.join(path);
     let beside = Path::new(importer).with_file_name(path);
-    let candidates = [PathBuf::from(path), beside];
-    let found = candidates.iter().find(|c| directory.join(c).is_file());
+    let found = [from_directory, beside].into_iter().find(|c| c.is_file());
     let found = found.ok_or_else(|| format!("there is no file {path}"))?;
-    let shown = found.display().to_string();
-    read(&directory.join(found), &shown).map_err(|error| format!("{error:#}"))
+    let shown = shown_from(request.start, &found);
+    read(&found, shown).map_err(|error| format!("{error:#}"))
+}
+
+/// A file's name as users know it: from where the show began.
+pub fn shown_from(start: &Path, path: &Path) -> String {
+    path.strip_prefix(start)
+        .unwrap_or(path)
+        .display()
+        .to_string()
 }
 
 /// The first of demosh's init files.
@@ -128,10 +147,6 @@ fn init_file(directory: &Path, variables: &Variables) -> Result<Option<Source>> 
     let Some(path) = files.find(|path| path.is_file()) else {
         return Ok(None);
     };
-    let shown = path
-        .strip_prefix(directory)
-        .unwrap_or(&path)
-        .display()
-        .to_string();
-    read(&path, &shown).map(Some)
+    let shown = shown_from(directory, &path);
+    read(&path, shown).map(Some)
 }

@@ -71,7 +71,7 @@ pub fn exec_bash(args: &[OsString]) -> ExitCode {
     ExitCode::from(2)
 }
 
-/// Returns at SIGINT, SIGTERM or SIGHUP.
+/// Returns at SIGINT, SIGTERM, SIGHUP or SIGQUIT.
 pub async fn terminated() {
     let wait = |kind| async move {
         match signal(kind) {
@@ -83,5 +83,6 @@ pub async fn terminated() {
         () = wait(SignalKind::interrupt()) => {}
         () = wait(SignalKind::terminate()) => {}
         () = wait(SignalKind::hangup()) => {}
+        () = wait(SignalKind::quit()) => {}
     }
 }

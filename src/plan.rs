@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::script::directive::Target;
 use crate::script::interpolate::Variables;
 use crate::script::walk::{Act, ActKind, MOST, Step, Walk};
-use crate::script::{Location, Role, Script, Syntax, names};
+use crate::script::{Diagnostic, Location, Role, Script, Syntax, names};
 
 /// Nested scripts are followed this deep.
 const DEEPEST: usize = 8;
@@ -22,7 +22,7 @@ pub struct PlannedEvent {
     /// `comment`, `command`, `typed_comment`, `print`, `wait`, `macro`, `section`, `note`, `expect`,
     /// `only`, or the word of a directive whose engine is still to come.
     pub kind: &'static str,
-    /// The source; a directive's without its `@`.
+    /// The source; a directive's from its word on.
     pub text: String,
     /// Where it stands.
     pub location: Location,
@@ -40,6 +40,8 @@ pub struct PlannedEvent {
     pub wait_after: bool,
     /// What a nested script would do, if its path is known.
     pub nested: Option<Vec<PlannedEvent>>,
+    /// Its engine is still to come.
+    pub unbuilt: bool,
     /// What a presenter should know: `sudo`, `--context` …
     pub marks: Vec<&'static str>,
 }
@@ -59,25 +61,64 @@ pub struct Surroundings<'a> {
     pub target: Target,
 }
 
+/// A script's plan.
+#[derive(Clone, Debug, Default)]
+pub struct Plan {
+    /// What would be shown and run, in order.
+    pub events: Vec<PlannedEvent>,
+    /// What is wrong with the scripts that it plays, as far as their paths are known.
+    pub diagnostics: Vec<Diagnostic>,
+}
+
 /// The plan of a script.
-pub fn plan(script: Arc<Script>, surroundings: Surroundings<'_>) -> Vec<PlannedEvent> {
+pub fn plan(script: Arc<Script>, surroundings: Surroundings<'_>) -> Plan {
     let mut planner = Planner {
         surroundings,
         depth: 0,
         left: MOST,
+        diagnostics: Vec::new(),
     };
-    planner.script(script)
+    Plan {
+        events: planner.script(script),
+        diagnostics: planner.diagnostics,
+    }
 }
 
-/// Directives in a plan whose engine is still to come.
-pub fn unbuilt(events: &[PlannedEvent]) -> Vec<&PlannedEvent> {
-    let is_unbuilt = |e: &&PlannedEvent| e.kind == "apply" || e.kind == "grid" || e.is_unjudged();
-    let mut found: Vec<&PlannedEvent> = Vec::new();
-    for event in events {
-        found.extend(Some(event).filter(is_unbuilt));
-        found.extend(event.nested.iter().flat_map(|nested| unbuilt(nested)));
+impl Plan {
+    /// True if a script that it plays must not be run.
+    pub fn has_errors(&self) -> bool {
+        self.diagnostics.iter().any(Diagnostic::is_error)
     }
-    found
+
+    /// What it shows to be wrong: directives whose engine is still to come, and expectations that
+    /// nothing comes before.
+    pub fn faults(&self) -> Vec<String> {
+        let mut faults = Vec::new();
+        let mut has_step = false;
+        gather_faults(&self.events, &mut has_step, &mut faults);
+        faults
+    }
+}
+
+fn gather_faults(events: &[PlannedEvent], has_step: &mut bool, faults: &mut Vec<String>) {
+    for event in events {
+        let text = event.text.trim();
+        if event.unbuilt {
+            faults.push(format!("{}: `@{text}` is not built yet", event.location));
+        }
+        if event.kind == "expect" && !*has_step {
+            faults.push(format!(
+                "{}: `@{text}` has no step before it",
+                event.location
+            ));
+        }
+        gather_faults(
+            event.nested.as_deref().unwrap_or_default(),
+            has_step,
+            faults,
+        );
+        *has_step |= event.kind == "command";
+    }
 }
 
 impl PlannedEvent {
@@ -93,13 +134,9 @@ impl PlannedEvent {
             wait_before: false,
             wait_after: false,
             nested: None,
+            unbuilt: false,
             marks: Vec::new(),
         }
-    }
-
-    /// An expectation whose judge is still to come.
-    fn is_unjudged(&self) -> bool {
-        self.kind == "expect" && matches!(crate::script::expect::parse(&self.text), Ok(None))
     }
 }
 
@@ -108,6 +145,7 @@ struct Planner<'a> {
     depth: usize,
     /// How many acts may still be planned.
     left: usize,
+    diagnostics: Vec<Diagnostic>,
 }
 
 impl Planner<'_> {
@@ -137,18 +175,15 @@ impl Planner<'_> {
                 ..new("comment", text)
             },
             ActKind::Step(step) => return Some(self.step(step, location)),
-            ActKind::Section(name) => new("section", name),
-            ActKind::Note(text) => new("note", text),
-            ActKind::Expect(expectation) => new("expect", expectation.text),
+            ActKind::Section(name) => new("section", format!("section {name}")),
+            ActKind::Note(text) => new("note", format!("note {text}")),
+            ActKind::Expect(expectation) => new("expect", format!("expect {}", expectation.text)),
             ActKind::Only(Target::Embedded) => new("only", "only embedded".to_owned()),
             ActKind::Only(Target::Context) => new("only", "only context".to_owned()),
-            ActKind::Unbuilt {
-                word: "expect",
-                rest,
-            } => new("expect", rest),
-            ActKind::Unbuilt { word, rest } => {
-                new(word, format!("{word} {rest}").trim().to_owned())
-            }
+            ActKind::Unbuilt { word, rest } => PlannedEvent {
+                unbuilt: true,
+                ..new(word, format!("{word} {rest}").trim().to_owned())
+            },
             ActKind::Pause | ActKind::Page => return None,
         })
     }
@@ -183,13 +218,14 @@ impl Planner<'_> {
         }
     }
 
-    /// Follows what a command plainly does to variables and to the working directory.
+    /// Follows what a command plainly does to variables and to the working directory. What it may
+    /// have done otherwise is not known any more.
     fn follow(&mut self, text: &str) {
         let around = &mut self.surroundings;
         if let Some((name, value)) = names::literal_assignment(text) {
             around.variables.insert(name, value);
-        } else if let Some(name) = names::assigned_name(text) {
-            around.variables.remove(name);
+        } else {
+            names::forget_changed(text, &mut around.variables);
         }
         let words: Vec<&str> = text.split_whitespace().collect();
         if !words.iter().any(|w| ["cd", "pushd", "popd"].contains(w)) {
@@ -216,9 +252,20 @@ impl Planner<'_> {
         }
         let script = (around.read)(&words, &directory, &around.variables)?;
         let outer = self.surroundings.variables.clone();
+        // Its arguments are its own.
+        let is_number = |name: &String| name.bytes().all(|b| b.is_ascii_digit());
+        self.surroundings
+            .variables
+            .retain(|name, _| !is_number(name));
         for (number, word) in words.iter().enumerate() {
             let variables = &mut self.surroundings.variables;
             variables.insert(number.to_string(), word.clone());
+        }
+        for diagnostic in &script.diagnostics {
+            // A script that is played twice is wrong once.
+            if !self.diagnostics.contains(diagnostic) {
+                self.diagnostics.push(diagnostic.clone());
+            }
         }
         self.depth += 1;
         let events = self.script(Arc::new(script));
@@ -318,7 +365,7 @@ fn write_text(events: &[PlannedEvent], depth: usize, text: &mut String) {
         let mut lines = event.text.lines().filter(|l| !l.trim().is_empty());
         let first = lines.next().unwrap_or("").trim();
         let more = if lines.next().is_some() { " …" } else { "" };
-        let runs = ["command", "macro", "comment"].contains(&event.kind);
+        let runs = ["command", "macro", "comment", "note"].contains(&event.kind);
         let hidden = if runs && !event.shown {
             " (hidden)"
         } else {
@@ -360,7 +407,7 @@ mod tests {
             read: &read,
             target: Target::Embedded,
         };
-        plan(Arc::new(script::parse(file, text)), surroundings)
+        plan(Arc::new(script::parse(file, text)), surroundings).events
     }
 
     #[test]
@@ -390,6 +437,10 @@ mod tests {
             ("X=child\n$SHELL $X.md", true),
             ("$SHELL ${FROM_OUTSIDE}.md", true),
             ("X=$(echo child)\n$SHELL $X.md", false),
+            ("X=child\nfor X in b; do :; done\n$SHELL $X.md", false),
+            ("X=child\nif true; then X=b; fi\n$SHELL $X.md", false),
+            ("X=child\n. ./file\n$SHELL $X.md", false),
+            ("X=child\necho $X\n$SHELL $X.md", true),
             ("cd ..\n$SHELL child.md", false),
             ("cd ../d\n$SHELL child.md", true),
             ("cd $(pwd)\n$SHELL child.md", false),

@@ -156,24 +156,6 @@ impl Script {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
-    /// The title: of the front matter, else the first heading, else the file's name.
-    pub fn title(&self) -> String {
-        if let Some(title) = &self.front.title {
-            return title.clone();
-        }
-        let heading = self
-            .elements
-            .iter()
-            .find_map(|placed| match &placed.element {
-                Element::Prose(text) => heading(text).map(|(_, title)| title),
-                _ => None,
-            });
-        heading.unwrap_or_else(|| {
-            let name = self.file.rsplit('/').next().unwrap_or(&self.file);
-            name.to_owned()
-        })
-    }
-
     /// What a shell is told before the first element: the functions of the hooks.
     pub fn prologue(&self) -> Vec<String> {
         self.hooks
@@ -188,12 +170,37 @@ pub fn parse(file: &str, text: &str) -> Script {
     load::load(&load::Loading::alone(file, text))
 }
 
-/// The heading that a chunk of prose begins with: its level and text.
+/// The heading that a chunk of prose begins with: its level and text. Both of Markdown's forms.
 pub fn heading(text: &str) -> Option<(usize, String)> {
-    let line = text.lines().find(|l| !l.trim().is_empty())?;
+    let mut lines = text.lines().skip_while(|l| l.trim().is_empty());
+    let line = lines.next()?;
     let level = line.bytes().take_while(|b| *b == b'#').count();
-    let title = line[level..].strip_prefix(' ')?.trim();
-    (1..=6).contains(&level).then(|| (level, title.to_owned()))
+    if (1..=6).contains(&level) {
+        let title = line[level..].strip_prefix(' ')?.trim();
+        // Closing signs are no part of it.
+        let bare = title.trim_end_matches('#');
+        let title = match bare.ends_with(' ') {
+            true => bare.trim_end(),
+            false => title,
+        };
+        return Some((level, title.to_owned()));
+    }
+    let level = lines.next().and_then(underline)?;
+    let is_text = line.starts_with(char::is_alphanumeric);
+    is_text.then(|| (level, line.trim().to_owned()))
+}
+
+/// The level of the heading that a line underlines.
+fn underline(line: &str) -> Option<usize> {
+    let line = line.trim_end();
+    let is = |mark: u8| line.len() >= 3 && line.bytes().all(|b| b == mark);
+    if is(b'=') {
+        Some(1)
+    } else if is(b'-') {
+        Some(2)
+    } else {
+        None
+    }
 }
 
 #[cfg(test)]

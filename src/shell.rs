@@ -32,6 +32,7 @@ use tokio::sync::mpsc::UnboundedSender;
 
 use self::listen::Greeting;
 use crate::engine::{Event, Id};
+use crate::private;
 use crate::script::names;
 use crate::terminal::Terminal;
 
@@ -134,6 +135,10 @@ struct Line {
     queued: Option<(Id, StepKind)>,
     kubeconfig: Option<(PathBuf, Vec<u8>)>,
     bash: Option<Pid>,
+    /// A step that was interrupted before it reached bash.
+    cancelled: Option<Id>,
+    /// The step that runs has been interrupted.
+    interrupted: bool,
     /// The step that runs has asked for input that nobody gave.
     asked: bool,
 }
@@ -149,7 +154,7 @@ impl Session {
         let directory = tempfile::Builder::new()
             .prefix("footlights-shell-")
             .permissions(fs::Permissions::from_mode(0o700))
-            .tempdir()
+            .tempdir_in(private::directory())
             .context("making a private directory for the shell")?;
         let path = directory.path().to_owned();
         let out = path.join("out");
@@ -267,6 +272,22 @@ impl Session {
         self.shared.send_step(id, kind)
     }
 
+    /// Runs a step whose first word may be nothing that bash knows: a hook that only the author has.
+    pub fn run_if_known(&self, id: Id, command: &str) -> Result<()> {
+        let is_plain = |word: &String| {
+            word.chars()
+                .all(|c| c.is_ascii_alphanumeric() || "_-.".contains(c))
+        };
+        let Some(word) = names::first_word(command).filter(is_plain) else {
+            return self.run(id, command);
+        };
+        let known = format!("type -- {} &>/dev/null", quoted(&word));
+        self.run(
+            id,
+            &format!("if {known}; then\n{command}\nelse (exit 127); fi"),
+        )
+    }
+
     /// Runs the step that expands the words behind `$SHELL`.
     pub fn expand(&self, id: Id, words: &str) -> Result<()> {
         self.run(id, &format!("__footlights_expand {words}"))
@@ -310,6 +331,14 @@ impl Session {
     /// between two commands of a loop the next command gets it too, and a bash that sits in a
     /// builtin is replaced.
     pub fn interrupt(&self, id: Id) {
+        let mut line = lock(&self.shared.line);
+        if line.running != Some(id) {
+            // It has not reached bash yet, and now never does.
+            line.cancelled = Some(id);
+            return;
+        }
+        line.interrupted = true;
+        drop(line);
         let first = tcgetpgrp(&self.shared.pty).ok();
         self.type_bytes(b"\x03");
         let shared = self.shared.clone();

@@ -11,6 +11,7 @@ use std::path::Path;
 use anyhow::Result;
 
 use crate::mode::Outcome;
+use crate::private;
 
 /// The name of the tool that is always there, real or not.
 pub const KUBECTL: &str = "kubectl";
@@ -41,7 +42,7 @@ impl Tool {
 pub fn install() -> Result<tempfile::TempDir> {
     let bin = tempfile::Builder::new()
         .prefix("footlights-bin-")
-        .tempdir()?;
+        .tempdir_in(private::directory())?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = std::env::split_paths(&path).any(|directory| directory.join(KUBECTL).is_file());
     if !found {

@@ -3,6 +3,8 @@
 dir=$1
 input=$2
 trap '' INT QUIT TSTP TTIN TTOU
+# What this bash has to say of the end of another is no part of the show.
+exec 3>&2 2>/dev/null
 generation=0
 while [ -d "$dir" ]; do
   generation=$((generation + 1))
@@ -12,6 +14,6 @@ while [ -d "$dir" ]; do
   (
     trap - INT QUIT TSTP TTIN TTOU
     cd "$dir/$generation" && exec bash --norc --noprofile bash
-  ) <"$input"
+  ) <"$input" 2>&3 3>&-
   printf 'DIED\0%s\0%s\0' "$generation" "$?" >"$dir/out"
 done

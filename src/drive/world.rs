@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
@@ -118,8 +118,9 @@ impl Ready {
     /// Variables that commands get from now on, in every shell.
     fn export(&self, variables: &[(&str, &str)]) -> Result<()> {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let sessions = lock(&self.sessions);
         *lock(&self.exported) = variables.iter().map(own).collect();
-        lock(&self.sessions)
+        sessions
             .iter()
             .try_for_each(|session| session.export(variables))
     }
@@ -136,11 +137,12 @@ impl Ready {
             .iter()
             .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
             .collect();
-        let shown = shown_from(&self.setup.directory, &expanded.directory, &path);
+        let shown = load::shown_from(&self.setup.directory, &expanded.directory.join(&path));
         let script = load::load(&load::Request {
             path: &path,
             shown: &shown,
             directory: &expanded.directory,
+            start: &self.setup.directory,
             variables: &variables,
             extras: self.extras,
             place: Place::Nested,
@@ -163,28 +165,20 @@ impl Ready {
             ..self.setup.clone()
         };
         let session = Session::start(setup, self.events.clone())?;
+        // Held until the session stands with the others: what is exported meanwhile reaches it too.
+        let mut sessions = lock(&self.sessions);
         let exported = lock(&self.exported).clone();
         let exported: Vec<(&str, &str)> = exported
             .iter()
             .map(|(n, v)| (n.as_str(), v.as_str()))
             .collect();
         session.export(&exported)?;
-        lock(&self.sessions).push(Arc::new(session));
+        sessions.push(Arc::new(session));
         Ok(Nested {
             script: Arc::new(script),
             variables: Arc::new(variables),
         })
     }
-}
-
-/// A nested script's name as users know it: from where the show began.
-fn shown_from(start: &Path, directory: &Path, path: &Path) -> String {
-    let whole = directory.join(path);
-    whole
-        .strip_prefix(start)
-        .unwrap_or(&whole)
-        .display()
-        .to_string()
 }
 
 impl World {
@@ -264,6 +258,9 @@ impl World {
                 Event::Timer(id)
             }),
             Effect::Run { id, command } => self.run(id, move |session| session.run(id, &command)),
+            Effect::RunIfKnown { id, command } => {
+                self.run(id, move |session| session.run_if_known(id, &command));
+            }
             Effect::Expand { id, words } => {
                 self.run(id, move |session| session.expand(id, &words));
             }

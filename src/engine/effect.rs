@@ -45,6 +45,13 @@ pub enum Effect {
     LeaveNested,
     /// A line for the log.
     Log(String),
+    /// Run a command if its first word is one; else it ends with 127 and says nothing.
+    RunIfKnown {
+        /// The command's number.
+        id: Id,
+        /// What bash gets.
+        command: String,
+    },
     /// Ctrl-C for the running command.
     Interrupt(Id),
     /// End the running command, whatever it does.

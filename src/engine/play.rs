@@ -36,10 +36,18 @@ pub(super) struct Frame {
     pub(super) variables: Arc<Variables>,
     /// `set -e` is on.
     errexit: bool,
-    /// The step of the script outside that plays this one, and when it began.
-    caller: Option<(Current, Duration)>,
+    /// The step of the script outside that plays this one.
+    caller: Option<Caller>,
     /// Steps that have been on the stage, to be repeated.
     earlier: Vec<Earlier>,
+}
+
+/// A step that plays a script, and what holds again when that is over.
+#[derive(Clone, Debug)]
+struct Caller {
+    current: Current,
+    since: Duration,
+    section: Option<String>,
 }
 
 /// Where a step that was on the stage began.
@@ -47,6 +55,7 @@ pub(super) struct Frame {
 struct Earlier {
     walk: Walk,
     step: usize,
+    steps: usize,
 }
 
 impl Frame {
@@ -211,7 +220,11 @@ impl Engine {
     /// Counts a step that the audience sees, and remembers the way back to it.
     fn number(&mut self, text: &str, before: Walk) {
         let step = self.state.step;
-        let earlier = Earlier { walk: before, step };
+        let earlier = Earlier {
+            walk: before,
+            step,
+            steps: self.state.steps,
+        };
         self.frame().earlier.push(earlier);
         self.state.step = step + 1;
         self.effects.push(Effect::Mark(marker(step + 1, text)));
@@ -281,6 +294,7 @@ impl Engine {
         };
         self.effects.push(match &current.step.role {
             Role::Nested(_) => Effect::Expand { id, words: command },
+            _ if current.step.meta => Effect::RunIfKnown { id, command },
             _ => Effect::Run { id, command },
         });
         if let Some((timer, length)) = deadline {
@@ -316,7 +330,12 @@ impl Engine {
             return Flow::Waits;
         }
         let nests = |c: &Current| matches!(c.step.role, Role::Nested(_));
-        if exit.status == 0 && exit.guarded.is_none() && self.current.as_ref().is_some_and(nests) {
+        let may_nest = exit.status == 0 && exit.guarded.is_none();
+        if may_nest && self.current.as_ref().is_some_and(nests) {
+            if self.frames.len() >= DEEPEST {
+                let why = "scripts play scripts too deeply: does one play itself?";
+                return self.nested(id, Err(why.to_owned()));
+            }
             self.effects.push(Effect::Nest { id });
             return Flow::Waits;
         }
@@ -329,17 +348,16 @@ impl Engine {
 
     /// The script that a step plays has been read, or cannot be.
     pub(super) fn nested(&mut self, id: Id, nested: Result<Nested, String>) -> Flow {
-        let Phase::Running { id: run, since, .. } = self.state.phase else {
-            return Flow::Waits;
+        let (run, since) = match self.state.phase {
+            Phase::Running { id, since, .. } => (Some(id), since),
+            _ => (None, Duration::ZERO),
         };
-        let Some(current) = self.current.take_if(|_| run == id) else {
-            return Flow::Waits;
-        };
-        let nested = match nested {
-            Ok(_) if self.frames.len() >= DEEPEST => {
-                Err("scripts play scripts too deeply".to_owned())
+        let Some(current) = self.current.take_if(|_| run == Some(id)) else {
+            // Too late: nobody waits for it, so its shell gets no steps.
+            if nested.is_ok() {
+                self.effects.push(Effect::LeaveNested);
             }
-            nested => nested,
+            return Flow::Waits;
         };
         let Nested { script, variables } = match nested {
             Ok(nested) => nested,
@@ -353,7 +371,11 @@ impl Engine {
             }
         };
         let mut frame = Frame::new(Walk::new(script, self.target), variables);
-        frame.caller = Some((current, since));
+        frame.caller = Some(Caller {
+            current,
+            since,
+            section: self.state.section.clone(),
+        });
         self.state.steps += frame.walk.count_steps();
         self.frames.push(frame);
         Flow::GoesOn
@@ -361,12 +383,13 @@ impl Engine {
 
     /// The innermost script is over: the step that played it has ended, with 0 as demosh's does.
     fn leave_nested(&mut self) -> Flow {
-        let Some((current, since)) = self.frames.pop().and_then(|frame| frame.caller) else {
+        let Some(caller) = self.frames.pop().and_then(|frame| frame.caller) else {
             return Flow::GoesOn;
         };
         self.effects.push(Effect::LeaveNested);
-        let took = self.state.now.saturating_sub(since);
-        self.ended(current, Exit::default(), took)
+        self.state.section = caller.section;
+        let took = self.state.now.saturating_sub(caller.since);
+        self.ended(caller.current, Exit::default(), took)
     }
 
     /// A step has ended: what it leaves, whether it failed, and what follows.
@@ -396,7 +419,9 @@ impl Engine {
         }
         let stops = failed.is_some() && (errexit || exit.guarded.is_some());
         // `set -e` ends the innermost list only, and that is how scripts say "nothing to do".
-        let ends_list = stops && exit.guarded.is_none() && self.ends_inner_list(exit.status);
+        let by_itself =
+            exit.guarded.is_none() && (current.times_late == 0 || current.step.limit.is_some());
+        let ends_list = stops && by_itself && self.ends_inner_list(exit.status);
         if ends_list {
             failed = None;
         }
@@ -412,7 +437,12 @@ impl Engine {
             checks: Vec::new(),
             tail,
         });
+        let ends_well = self.settings.on_failure == OnFailure::StopUnderErrexit && by_itself;
         match failed {
+            Some(_) if stops && ends_well => {
+                self.end(Outcome::Finished);
+                Flow::Waits
+            }
             Some(reason) if stops || self.settings.on_failure == OnFailure::Stop => {
                 self.stop(location, reason)
             }
@@ -518,7 +548,7 @@ impl Engine {
         let standing = self.current.as_ref().is_some_and(|c| c.step.is_numbered());
         let frame = self.frame();
         let own = if standing { frame.earlier.pop() } else { None };
-        let Some(Earlier { walk, step }) = frame.earlier.pop() else {
+        let Some(Earlier { walk, step, steps }) = frame.earlier.pop() else {
             frame.earlier.extend(own);
             let notice = Block::Notice("there is nothing earlier to repeat".to_owned());
             if self.state.page.last() != Some(&notice) {
@@ -531,7 +561,7 @@ impl Engine {
             let is_this = |b: &Block| matches!(b, Block::Command(c) if c.id == current.id);
             self.state.page.retain(|block| !is_this(block));
         }
-        self.state.step = step;
+        (self.state.step, self.state.steps) = (step, steps);
         self.last.repeats = true;
         self.last.turns_page = false;
         self.go_on();

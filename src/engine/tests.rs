@@ -22,7 +22,9 @@ fn at(ms: u64) -> Duration {
 /// The command that the effects want to be run.
 fn running(effects: &[Effect]) -> Option<(Id, String)> {
     effects.iter().find_map(|e| match e {
-        Effect::Run { id, command } => Some((*id, command.clone())),
+        Effect::Run { id, command } | Effect::RunIfKnown { id, command } => {
+            Some((*id, command.clone()))
+        }
         _ => None,
     })
 }

@@ -4,19 +4,27 @@
 //! of the show around it. Its status is 0 even if `set -e` ended it, as demosh's is.
 
 use std::io::Write;
+use std::os::unix::process::CommandExt;
+use std::process::Command;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::{Outcome as ExitOutcome, show};
 use crate::cli;
 use crate::clock::{Clock, Pace};
 use crate::drive::{Output, Pilot, drive};
-use crate::engine::{Block, OnFailure, Settings, State, Typing, Visible};
+use crate::engine::{Block, OnFailure, Outcome, Settings, State, Typing, Visible};
 use crate::shell::Input;
+
+/// Scripts may play scripts in compounds this deep: each has a shell of its own.
+const DEEPEST: usize = 8;
 
 /// Plays it.
 pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
+    if show::depth() > DEEPEST {
+        bail!("scripts play scripts too deeply: does one play itself?");
+    }
     let script = args.script;
     let loaded = show::load(script.script.as_deref(), &script.args, &script.demosh)?;
     let settings = Settings {
@@ -25,7 +33,7 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
         step_timeout: None,
         grace: Duration::ZERO,
     };
-    drive(
+    let outcome = drive(
         loaded.engine(settings),
         Pilot::Auto(|_| Duration::ZERO),
         Clock::new(Pace::Skipping),
@@ -33,7 +41,18 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
         vec![Box::new(Printer::default())],
     )
     .await?;
-    Ok(ExitOutcome::Good)
+    match outcome {
+        Outcome::Finished => Ok(ExitOutcome::Good),
+        // The shell around it has to see a program that Ctrl-C ended, or its list goes on.
+        Outcome::Quit => Err(Command::new("sh")
+            .args(["-c", "kill -INT $$"])
+            .exec()
+            .into()),
+        Outcome::Failed { location, reason } => {
+            eprintln!("footlights: {location}: {reason}");
+            Ok(ExitOutcome::ShowFailed)
+        }
+    }
 }
 
 /// Prints each block of the stage once it is whole.
@@ -55,13 +74,16 @@ impl Output for Printer {
         }
         // A command is whole once it has ended, or once something follows it: not all of them run.
         let last = state.page.len().saturating_sub(1);
-        while let Some(block) = state.page.get(self.blocks) {
+        for (index, block) in state.page.iter().enumerate().skip(self.blocks) {
             let runs = matches!(block, Block::Command(command) if command.ended.is_none());
-            if runs && self.blocks == last && state.outcome.is_none() {
+            if runs && index == last && state.outcome.is_none() {
                 break;
             }
-            print(&mut out, block)?;
-            self.blocks += 1;
+            // A page of nothing to see is dropped when it is turned, so it does not count.
+            if !block.is_empty() {
+                print(&mut out, block)?;
+                self.blocks = index + 1;
+            }
         }
         out.flush()?;
         Ok(())

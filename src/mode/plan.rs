@@ -1,5 +1,7 @@
 //! `footlights plan`: what a script would show and run.
 
+use std::io::{ErrorKind, Write};
+
 use anyhow::Result;
 
 use super::{Outcome, show};
@@ -10,12 +12,23 @@ use crate::plan::{to_json, to_text};
 pub fn run(args: &cli::Plan) -> Result<Outcome> {
     let script = &args.script;
     let read = show::read(script.script.as_deref(), &script.args, &script.demosh)?;
-    let events = read.plan();
-    match args.format {
-        Format::Text => print!("{}", to_text(&events)),
-        Format::Json => println!("{}", to_json(&events)),
+    let plan = read.plan();
+    for diagnostic in &plan.diagnostics {
+        eprintln!("{diagnostic}\n");
     }
-    if read.script.has_errors() {
+    for fault in read.faults(&plan) {
+        eprintln!("note: {fault}, so present, rehearse and record refuse it");
+    }
+    let text = match args.format {
+        Format::Text => to_text(&plan.events),
+        Format::Json => format!("{}\n", to_json(&plan.events)),
+    };
+    match std::io::stdout().write_all(text.as_bytes()) {
+        // `plan x.md | head` has seen enough.
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => return Err(error.into()),
+        _ => {}
+    }
+    if read.script.has_errors() || plan.has_errors() {
         return Ok(Outcome::ShowFailed);
     }
     Ok(Outcome::Good)

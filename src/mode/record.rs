@@ -38,8 +38,8 @@ pub async fn run(args: cli::Record) -> Result<ExitOutcome> {
         grace: Duration::ZERO,
     };
     let engine = loaded.engine(settings);
+    let title = engine.state().title.clone();
     let cast = loaded.cast(Input::Nobody);
-    let title = loaded.script.title();
     let recorder = Recorder::new(file, args.size, &title, View::new(theme))?;
     let clock = Clock::new(if args.fast {
         Pace::Skipping
@@ -80,7 +80,7 @@ fn open(path: &Path, force: bool) -> Result<File> {
     }
     options.open(path).with_context(|| {
         if path.exists() {
-            format!("{} exists: --force overwrites it", path.display())
+            format!("{}: --force overwrites it", path.display())
         } else {
             format!("creating {}", path.display())
         }

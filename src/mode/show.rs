@@ -11,13 +11,18 @@ use crate::drive::{Cast, Stand};
 use crate::embedded::profile::Profile;
 use crate::engine::{Engine, Settings};
 use crate::load::{self, Extras, Init, Request};
-use crate::plan::{self, PlannedEvent, Surroundings};
+use crate::plan::{self, Plan, Surroundings};
+use crate::private;
 use crate::script::directive;
 use crate::script::interpolate::Variables;
 use crate::script::load::{Builtins, Place};
 use crate::script::{Script, front};
 use crate::shell::Input;
 use crate::stand_in;
+use crate::theme::Theme;
+
+/// The variable that counts shows within shows.
+const DEPTH: &str = "FOOTLIGHTS_DEPTH";
 
 /// A script that is compiled in, with the files beside it.
 struct Bundled {
@@ -75,30 +80,16 @@ pub fn load(path: Option<&Path>, args: &[String], demosh: &cli::Demosh) -> Resul
     if loaded.script.has_errors() {
         bail!("{} has errors: nothing was run", loaded.script.file);
     }
-    let events = loaded.plan();
-    let unbuilt = plan::unbuilt(&events);
-    for event in &unbuilt {
-        eprintln!(
-            "error: `@{}` is not built yet\n --> {}",
-            event.text, event.location
-        );
+    let plan = loaded.plan();
+    let faults = loaded.faults(&plan);
+    for fault in &faults {
+        eprintln!("error: {fault}");
     }
-    if !unbuilt.is_empty() || loaded.script.front.grid.is_some() {
-        if loaded.script.front.grid.is_some() {
-            eprintln!("error: `grid:` in the front matter is not built yet");
-        }
-        bail!(
-            "{} needs what is still to come: nothing was run",
-            loaded.script.file
-        );
+    for diagnostic in &plan.diagnostics {
+        eprintln!("{diagnostic}\n");
     }
-    let missing = loaded.missing_tools();
-    if !missing.is_empty() {
-        bail!(
-            "{} requires {}: not on PATH",
-            loaded.script.file,
-            missing.join(", ")
-        );
+    if !faults.is_empty() || plan.has_errors() {
+        bail!("{} cannot be played: nothing was run", loaded.script.file);
     }
     Ok(loaded)
 }
@@ -112,7 +103,7 @@ pub fn read(path: Option<&Path>, args: &[String], demosh: &cli::Demosh) -> Resul
         Some(bundled) if !is_given || !path.is_file() => {
             let files = tempfile::Builder::new()
                 .prefix("footlights-demo-")
-                .tempdir()?;
+                .tempdir_in(private::directory())?;
             for (file, text) in bundled.files {
                 std::fs::write(files.path().join(file), text)
                     .context("unpacking the bundled script")?;
@@ -151,6 +142,7 @@ pub fn read(path: Option<&Path>, args: &[String], demosh: &cli::Demosh) -> Resul
         path: &path,
         shown: &shown,
         directory: &directory,
+        start: &directory,
         variables: &variables,
         extras,
         place: match outer_show() {
@@ -174,23 +166,23 @@ pub fn read(path: Option<&Path>, args: &[String], demosh: &cli::Demosh) -> Resul
 
 impl Loaded {
     /// What it would show and run.
-    pub fn plan(&self) -> Vec<PlannedEvent> {
+    pub fn plan(&self) -> Plan {
         let read = |words: &[String], directory: &Path, variables: &Variables| {
             let path = Path::new(words.first()?);
             let whole = directory.join(path);
-            let shown = whole.strip_prefix(&self.directory).unwrap_or(&whole);
             if !whole.is_file() {
                 return None;
             }
             let script = load::load(&Request {
                 path,
-                shown: &shown.display().to_string(),
+                shown: &load::shown_from(&self.directory, &whole),
                 directory,
+                start: &self.directory,
                 variables,
                 extras: self.extras,
                 place: Place::Nested,
             });
-            script.ok().filter(|script| !script.has_errors())
+            script.ok()
         };
         let surroundings = Surroundings {
             variables: self.variables.clone(),
@@ -201,15 +193,29 @@ impl Loaded {
         plan::plan(Arc::new(self.script.clone()), surroundings)
     }
 
-    /// Programs that the front matter requires and that are not there. Stand-ins are.
-    fn missing_tools(&self) -> Vec<&str> {
+    /// Why it cannot be played although it can be read.
+    pub fn faults(&self, plan: &Plan) -> Vec<String> {
+        let mut faults = plan.faults();
+        let (file, front) = (&self.script.file, &self.script.front);
+        if front.grid.is_some() {
+            faults.push(format!(
+                "{file}: `grid:` in the front matter is not built yet"
+            ));
+        }
+        if let Some(Err(error)) = front.theme.as_deref().map(Theme::named) {
+            faults.push(format!("{file}: {error:#}"));
+        }
         let path = std::env::var_os("PATH").unwrap_or_default();
-        let is_there = |tool: &str| {
-            tool == stand_in::KUBECTL
+        let is_there = |tool: &&String| {
+            *tool == stand_in::KUBECTL
                 || std::env::split_paths(&path).any(|place| place.join(tool).is_file())
         };
-        let tools = self.script.front.requires.iter().map(String::as_str);
-        tools.filter(|tool| !is_there(tool)).collect()
+        for tool in front.requires.iter().filter(|tool| !is_there(tool)) {
+            faults.push(format!(
+                "{file}: it requires `{tool}`, which is not on PATH"
+            ));
+        }
+        faults
     }
 
     /// The show that has not begun.
@@ -220,7 +226,7 @@ impl Loaded {
 
     /// The cast that it needs.
     pub fn cast(&self, input: Input) -> Cast {
-        let mut environment = Vec::new();
+        let mut environment = vec![(DEPTH.to_owned(), (depth() + 1).to_string())];
         if input == Input::Nobody {
             let pagers = ["PAGER", "GIT_PAGER", "BAT_PAGER"];
             environment.extend(pagers.map(|name| (name.to_owned(), "cat".to_owned())));
@@ -241,6 +247,12 @@ impl Loaded {
             extras: self.extras,
         }
     }
+}
+
+/// How many shows there are around this one, each of which runs the next as a command.
+pub fn depth() -> usize {
+    let depth = std::env::var(DEPTH).ok();
+    depth.and_then(|depth| depth.parse().ok()).unwrap_or(0)
 }
 
 /// The cluster of the show that runs this program as one of its commands, if one does.

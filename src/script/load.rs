@@ -12,6 +12,9 @@ use super::{Front, Location, Script, Syntax, front};
 /// Footlights' own macros, which a script may define anew.
 const BUILTINS: &str = include_str!("../../assets/script/builtins.sh");
 
+/// So many imports at most: two that each import two, and so on, would be endless.
+const MOST: usize = 1_000;
+
 /// Imports go no deeper than this.
 const DEEPEST: usize = 32;
 
@@ -20,6 +23,8 @@ const DEEPEST: usize = 32;
 pub struct Source {
     /// As shown.
     pub file: String,
+    /// Where it is.
+    pub path: String,
     /// Its text.
     pub text: String,
 }
@@ -32,9 +37,10 @@ pub struct Loading<'a> {
     pub init: Option<Source>,
     /// Whether Footlights' own macros are there.
     pub builtins: Builtins,
-    /// A nested script never starts shown.
+    /// Who plays it.
     pub place: Place,
-    /// Finds an import: its path as written, and the file that imports it. An error says why not.
+    /// Finds an import: its path as written, and that of the file that imports it. An error says why
+    /// not.
     pub find: &'a dyn Fn(&str, &str) -> Result<Source, String>,
     /// The variables of the environment that the show begins with.
     pub variable: &'a dyn Fn(&str) -> Option<String>,
@@ -52,9 +58,9 @@ pub enum Builtins {
 /// Who plays a script.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A user.
+    /// A user: an article starts shown.
     Outermost,
-    /// Another script.
+    /// Another script: it starts hidden, whatever it is.
     Nested,
 }
 
@@ -64,6 +70,7 @@ impl Loading<'static> {
         Loading {
             main: Source {
                 file: file.to_owned(),
+                path: file.to_owned(),
                 text: text.to_owned(),
             },
             init: None,
@@ -89,6 +96,7 @@ pub fn load(loading: &Loading<'_>) -> Script {
     if loading.builtins == Builtins::Present {
         let source = Source {
             file: "(builtin)".to_owned(),
+            path: String::new(),
             text: BUILTINS.to_owned(),
         };
         loader.file(&source);
@@ -141,13 +149,13 @@ impl Loader<'_> {
             Syntax::Shell => (Front::default(), 0),
         };
         let parts = read::read(&file, &lines, skipped, &mut self.diagnostics);
-        self.open.push(source.file.clone());
-        let drafts = self.drafts(&file, &lines, parts);
+        self.open.push(source.path.clone());
+        let drafts = self.drafts(&file, parts);
         self.open.pop();
         (front, drafts)
     }
 
-    fn drafts(&mut self, file: &Arc<str>, lines: &[&str], parts: Vec<Part>) -> Vec<Draft> {
+    fn drafts(&mut self, file: &Arc<str>, parts: Vec<Part>) -> Vec<Draft> {
         let mut drafts = Vec::new();
         for Part { lines: range, kind } in parts {
             let location = Location {
@@ -161,7 +169,7 @@ impl Loader<'_> {
             let kind = match kind {
                 Kind::Nothing | Kind::Blank => continue,
                 Kind::Import(path) => {
-                    drafts.extend(self.import(&path, &location, lines[range.start]));
+                    drafts.extend(self.import(&path, &location));
                     continue;
                 }
                 Kind::Hook { name, variable } => {
@@ -170,13 +178,13 @@ impl Loader<'_> {
                     continue;
                 }
                 Kind::Macro { name, body } => {
-                    let body = self.drafts(file, lines, body);
+                    let body = self.drafts(file, body);
                     self.macros.insert(name, (location, body));
                     continue;
                 }
                 Kind::IfHook { name, body } => DraftKind::IfHook {
                     name,
-                    body: self.drafts(file, lines, body),
+                    body: self.drafts(file, body),
                 },
                 kind => DraftKind::Plain(kind),
             };
@@ -185,25 +193,27 @@ impl Loader<'_> {
         drafts
     }
 
-    fn import(&mut self, path: &str, location: &Location, source: &str) -> Vec<Draft> {
-        let fault = match (self.loading.find)(path, &location.file) {
+    fn import(&mut self, path: &str, location: &Location) -> Vec<Draft> {
+        let importer = self.open.last().map_or("", String::as_str);
+        let fault = match (self.loading.find)(path, importer) {
             Err(why) => format!("the import cannot be read: {why}"),
-            Ok(found) if self.open.contains(&found.file) => {
+            Ok(found) if self.open.contains(&found.path) => {
                 format!("{} imports itself", found.file)
             }
-            Ok(_) if self.open.len() > DEEPEST => "imports are nested too deeply".to_owned(),
+            Ok(_) if self.open.len() > DEEPEST || self.imported.len() >= MOST => {
+                format!("imports are more than {DEEPEST} deep or {MOST} in all")
+            }
             Ok(found) => {
                 let drafts = self.file(&found).1;
                 self.imported.push(found);
                 return drafts;
             }
         };
-        let at = source.find(path).unwrap_or(0);
         self.diagnostics.push(Diagnostic {
             severity: Severity::Error,
             location: location.clone(),
-            column: source[..at].chars().count() + 1,
-            source: source.to_owned(),
+            column: 1,
+            source: String::new(),
             message: fault,
             help: "a path is looked for from the working directory, then from the importing file"
                 .to_owned(),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::markdown::OtherFence;
 use super::{Directive, Element, Location, Placed, heading};
 
 /// Shows an article, cuts its prose at its headings, and turns the page at each but the first.
@@ -41,16 +42,19 @@ pub(super) fn into_pages(file: &Arc<str>, elements: Vec<Placed>) -> Vec<Placed> 
     pages
 }
 
-/// The parts of a chunk, each with the number of lines before it. Fences hide their `#`.
+/// The parts of a chunk, each with the number of lines before it. Fences hide what looks like headings.
 fn split_at_headings(text: &str) -> Vec<(usize, String)> {
     let mut parts: Vec<(usize, String)> = Vec::new();
-    let mut in_fence = false;
+    let mut fence = OtherFence::default();
     let mut only_blanks = true;
-    for (index, line) in text.split_inclusive('\n').enumerate() {
-        if line.trim_start().starts_with("```") {
-            in_fence = !in_fence;
-        }
-        let starts = !in_fence && heading(line).is_some();
+    let mut before = "";
+    let mut lines = text.split_inclusive('\n').enumerate().peekable();
+    while let Some((index, line)) = lines.next() {
+        fence.take(line);
+        let next = lines.peek().map_or("", |(_, next)| next);
+        // An underlined heading stands by itself: a paragraph before a rule is none.
+        let may_start = line.starts_with('#') || before.trim().is_empty();
+        let starts = may_start && !fence.is_open() && heading(&format!("{line}{next}")).is_some();
         match parts.last_mut() {
             Some((_, part)) if !starts || only_blanks => part.push_str(line),
             _ => {
@@ -59,6 +63,7 @@ fn split_at_headings(text: &str) -> Vec<(usize, String)> {
             }
         }
         only_blanks &= line.trim().is_empty();
+        before = line;
     }
     parts
 }

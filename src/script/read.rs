@@ -69,6 +69,7 @@ pub fn read(
         file,
         lines,
         base: 0,
+        place: Place::File,
         next: skipped,
         parts: Vec::new(),
         diagnostics,
@@ -89,9 +90,19 @@ pub(super) struct Reader<'a, 'd> {
     pub(super) lines: &'a [&'a str],
     /// The number of the first of `lines` in its file.
     base: usize,
+    pub(super) place: Place,
     pub(super) next: usize,
     parts: Vec<Part>,
     diagnostics: &'d mut Vec<Diagnostic>,
+}
+
+/// Where lines stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// In a file: directives that act when it is read begin in the first column.
+    File,
+    /// In a macro or an ifhook, where they may be indented.
+    Body,
 }
 
 impl<'a> Reader<'a, '_> {
@@ -184,7 +195,7 @@ impl<'a> Reader<'a, '_> {
         }
     }
 
-    /// A macro or ifhook with its body: raw lines up to its end, read as shell without indentation.
+    /// A macro or ifhook with its body: raw lines up to its end, read as shell.
     fn block(&mut self, index: usize, at: usize, word: &str, name: &str) {
         let end = if word == "macro" { "end" } else { "endif" };
         if name.is_empty() {
@@ -216,14 +227,12 @@ impl<'a> Reader<'a, '_> {
             return self.push(index, Kind::Nothing);
         };
         let (start, stop) = (self.next, self.next + length);
-        let body: Vec<&str> = self.lines[start..stop]
-            .iter()
-            .map(|l| l.trim_start())
-            .collect();
+        let body = without_indent(&self.lines[start..stop]);
         let mut inner = Reader {
             file: self.file,
             lines: &body,
             base: self.base + start,
+            place: Place::Body,
             next: 0,
             parts: Vec::new(),
             diagnostics: self.diagnostics,
@@ -245,6 +254,10 @@ impl<'a> Reader<'a, '_> {
     fn body_length(&self, word: &str, end: &str) -> Option<usize> {
         let mut depth: usize = 1;
         for (index, line) in self.lines[self.next..].iter().enumerate() {
+            let line = match self.place {
+                Place::File => line,
+                Place::Body => line.trim_start(),
+            };
             let Some(text) = directive_text(line) else {
                 continue;
             };
@@ -262,6 +275,18 @@ impl<'a> Reader<'a, '_> {
         }
         None
     }
+}
+
+/// The lines without the indentation that the first of them has: what stands deeper, such as a
+/// heredoc's YAML, keeps its own.
+fn without_indent<'a>(lines: &[&'a str]) -> Vec<&'a str> {
+    let indent = |line: &str| line.len() - line.trim_start().len();
+    let first = lines.iter().find(|line| !line.trim().is_empty());
+    let width = first.map_or(0, |line| indent(line));
+    lines
+        .iter()
+        .map(|line| &line[width.min(indent(line))..])
+        .collect()
 }
 
 /// The text after `@` of a directive that begins in the first column, in shell or Markdown.

@@ -57,7 +57,7 @@ pub(super) fn resolve(drafts: Drafts) -> Resolved {
         macros: drafts.macros.keys().cloned().collect(),
         functions,
         hooks: drafts.hooks,
-        looked_at: BTreeSet::new(),
+        looked_at: BTreeMap::new(),
         diagnostics: drafts.diagnostics,
         has_demosh: false,
     };
@@ -98,8 +98,8 @@ struct Names {
     macros: BTreeSet<String>,
     functions: BTreeSet<String>,
     hooks: BTreeSet<String>,
-    /// Unknown words that have been looked at: one warning each.
-    looked_at: BTreeSet<String>,
+    /// Unknown words that have been looked at, and whether each is a slip: one warning each.
+    looked_at: BTreeMap<String, bool>,
     diagnostics: Vec<Diagnostic>,
     has_demosh: bool,
 }
@@ -142,7 +142,7 @@ impl Names {
         for location in only {
             let problem = directive::Problem {
                 message: "`@only` is never closed".to_owned(),
-                help: "end it with `@end`".to_owned(),
+                help: "end it with `<!-- @end -->`, or `#@end` in a fence".to_owned(),
             };
             self.report(&location, Severity::Error, problem);
         }
@@ -173,7 +173,9 @@ impl Names {
             match (word.as_str(), text.trim()) {
                 (_, "wait") => Role::Nobody,
                 (_, "clear") => Role::Clear,
-                ("print", _) => Role::Print(printed(text.trim_start()[5..].trim())),
+                ("print", text) if text.starts_with("print") => {
+                    Role::Print(printed(text[5..].trim()))
+                }
                 _ => Role::Bash,
             }
         };
@@ -198,15 +200,16 @@ impl Names {
         let found = self.find_directive(&text, only);
         match found {
             Ok(element) => {
-                let meta = matches!(&element, Element::Command(_));
-                let demoshs = matches!(&element, Element::Directive(d) if d.is_demosh());
-                self.has_demosh |= meta || demoshs;
-                if let Element::Command(Command {
-                    role: Role::Bash, ..
-                }) = &element
-                {
-                    self.warn_if_near(&text, location);
-                }
+                // A slip in one of our own directives does not make an article demosh's.
+                let demoshs = match &element {
+                    Element::Command(Command {
+                        role: Role::Bash, ..
+                    }) => !self.is_a_slip(&text, location),
+                    Element::Command(_) => true,
+                    Element::Directive(directive) => directive.is_demosh(),
+                    _ => false,
+                };
+                self.has_demosh |= demoshs;
                 Some(element)
             }
             Err(problem) => {
@@ -251,42 +254,56 @@ impl Names {
         }))
     }
 
-    /// An unknown word is a command, as with demosh; one that is nearly a directive may be a slip.
-    fn warn_if_near(&mut self, text: &str, location: &Location) {
+    /// An unknown word is a command, as with demosh; one that is nearly a directive may be a slip, and
+    /// then there is a warning.
+    fn is_a_slip(&mut self, text: &str, location: &Location) -> bool {
         let word = text.split_whitespace().next().unwrap_or("");
-        if self.is_own(word)
-            || names::is_assignment(text)
-            || self.looked_at.len() > MOST_LOOKED_AT
-            || !self.looked_at.insert(word.to_owned())
-        {
-            return;
+        if self.is_own(word) || names::is_assignment(text) {
+            return false;
         }
+        if let Some(known) = self.looked_at.get(word) {
+            return *known;
+        }
+        if self.looked_at.len() > MOST_LOOKED_AT {
+            return false;
+        }
+        self.looked_at.insert(word.to_owned(), true);
+        let problem = match word {
+            "end" | "endif" => directive::Problem {
+                message: format!("there is nothing that this `@{word}` ends"),
+                help: "`@end` ends `@macro` and `@only`, `@endif` ends `@ifhook`".to_owned(),
+            },
+            word if directive::flag(word).is_some() => directive::Problem {
+                message: format!("`@{word}` takes no words, so this runs the command `{word}`"),
+                help: format!("write `@{word}` alone"),
+            },
+            word => match self.nearest(word) {
+                Some(near) => directive::Problem {
+                    message: format!("`@{word}` is no directive, so it is run as a command"),
+                    help: format!("did you mean `@{near}`?"),
+                },
+                None => {
+                    self.looked_at.insert(word.to_owned(), false);
+                    return false;
+                }
+            },
+        };
+        self.report(location, Severity::Warning, problem);
+        true
+    }
+
+    /// The directive or macro that a word is nearly. Short words are near to everything: `rm`, `cd`,
+    /// `ls` are commands.
+    fn nearest(&self, word: &str) -> Option<String> {
         let known = directive::WORDS.iter().copied();
-        let macros: Vec<&str> = self.macros.iter().map(String::as_str).collect();
-        let near = known
+        let macros = self.macros.iter().map(String::as_str);
+        let (distance, near) = known
             .chain(macros)
             .filter(|candidate| candidate.len().abs_diff(word.len()) <= FARTHEST)
             .map(|candidate| (distance(word, candidate), candidate))
-            .min_by_key(|(distance, _)| *distance);
-        let Some((distance, near)) = near else {
-            return;
-        };
-        let exact_but_more = distance == 0 && word != text;
-        if exact_but_more && directive::flag(word).is_some() {
-            let problem = directive::Problem {
-                message: format!("`@{word}` takes no words, so this runs the command `{word}`"),
-                help: format!("write `@{word}` alone"),
-            };
-            return self.report(location, Severity::Warning, problem);
-        }
-        // Short words are near to everything: `rm`, `cd`, `ls` are commands.
-        if (1..=FARTHEST).contains(&distance) && word.len() > 2 * distance {
-            let problem = directive::Problem {
-                message: format!("`@{word}` is no directive, so it is run as a command"),
-                help: format!("did you mean `@{near}`?"),
-            };
-            self.report(location, Severity::Warning, problem);
-        }
+            .min_by_key(|(distance, _)| *distance)?;
+        let is_near = (1..=FARTHEST).contains(&distance) && word.len() > 2 * distance;
+        is_near.then(|| near.to_owned())
     }
 
     /// A macro that calls itself, directly or through others, would never end.

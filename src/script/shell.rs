@@ -2,7 +2,8 @@
 
 use super::Severity;
 use super::complete::Scan;
-use super::read::{Kind, Reader};
+use super::markdown::is_shell_fence;
+use super::read::{Kind, Place, Reader};
 
 /// Where shell ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,19 +19,30 @@ struct Pending {
     start: usize,
     text: String,
     scan: Scan,
+    /// A heredoc's text has opened a fence of its own.
+    inner_fence: bool,
 }
 
 /// Reads elements until the end; an element still open there is delivered as it is.
 pub(super) fn read(reader: &mut Reader<'_, '_>, until: Until) {
     let mut pending: Option<Pending> = None;
+    let first = reader.next.saturating_sub(1);
     while let Some((index, line)) = reader.peek() {
-        let is_fence = line.trim() == "```";
-        let closes = || !pending.as_ref().is_some_and(|p| p.keeps_fence(reader));
-        if is_fence && until == Until::Fence && closes() {
+        let is_fence = match until {
+            Until::Fence => is_closing_fence(line),
+            // A shell script has no fences; what begins like one was not meant for bash.
+            Until::End => line.trim_start().starts_with("```"),
+        };
+        let is_kept = pending.as_mut().is_some_and(|p| p.keeps_fence(line));
+        if is_fence && until == Until::Fence && !is_kept {
             // What is open ends here; prose is never taken for code.
             deliver(reader, pending.take(), until);
             reader.next += 1;
             return reader.push(index, Kind::Nothing);
+        }
+        if until == Until::Fence && pending.is_none() && is_shell_fence(line) {
+            // Another one begins: prose between them would have been run.
+            return unclosed(reader, first);
         }
         reader.next += 1;
         if let Some(open) = &mut pending {
@@ -54,7 +66,8 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, until: Until) {
         } else if line.trim().is_empty() {
             reader.push(index, Kind::Blank);
         } else if let Some(directive) = line.trim_start().strip_prefix("#@") {
-            if line.starts_with(char::is_whitespace) && acts_when_read(directive) {
+            let indented = line.starts_with(char::is_whitespace) && reader.place == Place::File;
+            if indented && acts_when_read(directive) {
                 let message = "an indented directive of this kind is only a comment".to_owned();
                 let help = "`@import`, `@hook`, `@macro` and `@ifhook` begin in the first column";
                 reader.report(index, 0, Severity::Warning, (message, help));
@@ -65,8 +78,12 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, until: Until) {
         } else {
             let mut open = Pending {
                 start: index,
-                text: line.to_owned(),
+                text: match reader.place {
+                    Place::File => line.to_owned(),
+                    Place::Body => line.trim_start().to_owned(),
+                },
                 scan: Scan::default(),
+                inner_fence: false,
             };
             if open.goes_on(line) {
                 pending = Some(open);
@@ -76,6 +93,27 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, until: Until) {
         }
     }
     deliver(reader, pending, until);
+    if until == Until::Fence {
+        unclosed(reader, first);
+    }
+}
+
+/// Three backquotes or more, and nothing else.
+fn is_closing_fence(line: &str) -> bool {
+    let line = line.trim();
+    line.len() >= 3 && line.bytes().all(|b| b == b'`')
+}
+
+fn unclosed(reader: &mut Reader<'_, '_>, index: usize) {
+    reader.report(
+        index,
+        0,
+        Severity::Error,
+        (
+            "this fence is never closed".to_owned(),
+            "add a line of three backquotes after its last command",
+        ),
+    );
 }
 
 impl Pending {
@@ -88,21 +126,16 @@ impl Pending {
         self.scan.is_open()
     }
 
-    /// True if a line of three backquotes belongs to a heredoc: it ends before the next such line.
-    fn keeps_fence(&self, reader: &Reader<'_, '_>) -> bool {
+    /// True if a line belongs to a heredoc that writes Markdown: what opens a fence there closes it.
+    fn keeps_fence(&mut self, line: &str) -> bool {
         if !self.scan.in_heredoc() {
             return false;
         }
-        let mut scan = self.scan.clone();
-        for line in reader.lines[reader.next..].iter().skip(1) {
-            if line.trim() == "```" {
-                return false;
-            }
-            scan.feed(line);
-            if !scan.in_heredoc() {
-                return true;
-            }
+        if is_closing_fence(line) && self.inner_fence {
+            self.inner_fence = false;
+            return true;
         }
+        self.inner_fence |= line.trim_start().starts_with("```") && !is_closing_fence(line);
         false
     }
 }
@@ -127,7 +160,10 @@ fn kind(text: String) -> Kind {
 
 /// Delivers what is still open; what bash would wait for is an error, a last backslash is not.
 fn deliver(reader: &mut Reader<'_, '_>, pending: Option<Pending>, until: Until) {
-    let Some(Pending { start, text, scan }) = pending else {
+    let Some(Pending {
+        start, text, scan, ..
+    }) = pending
+    else {
         return;
     };
     let missing = scan.missing();

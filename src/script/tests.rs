@@ -97,7 +97,7 @@ fn front_matter_is_read_and_its_mistakes_are_told() {
         "x.md",
         "---\ntitle: T\ncluster: {profile: workshop}\n---\n# H\n",
     );
-    assert_eq!(script.title(), "T");
+    assert_eq!(script.front.title.as_deref(), Some("T"));
     assert_eq!(script.front.cluster.profile, front::ProfileName::Workshop);
     assert_eq!(script.elements[1].location.line, 5);
     let bad = parse("x.md", "---\ntitel: T\n---\n");
@@ -154,14 +154,25 @@ fn a_command_that_its_fence_cuts_off_is_an_error_and_prose_is_never_run() {
             "{open}"
         );
     }
-    let whole = parse("x.md", "```bash\ncat <<EOF\n```\nEOF\n```\n");
-    assert!(!whole.has_errors());
+    let whole = parse(
+        "x.md",
+        "```bash\ncat <<EOF\n```bash\necho\n```\nEOF\necho two\n````\n",
+    );
+    assert_eq!(whole.diagnostics, []);
+    assert_eq!(whole.elements.len(), 3);
+    // A delimiter that happens to stand in the prose makes no code of it.
+    let cut = parse(
+        "x.md",
+        "```bash\ncat <<EOF\nx\n```\nProse\nEOF\ntouch x\n```\n",
+    );
+    assert!(cut.has_errors());
 }
 
 /// Loads `main` among files of these names; hooks SET and OTHER have bodies.
 fn load(main: &str, files: &[(&str, &str)], init: Option<&str>) -> Script {
     let source = |name: &str, text: &str| load::Source {
         file: name.to_owned(),
+        path: name.to_owned(),
         text: text.to_owned(),
     };
     let find = |path: &str, _: &str| {

@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use super::directive::Target;
 use super::expect::Claim;
-use super::{Command, Directive, Element, Expectation, Location, Placed, Role, Script};
+use super::{Command, Directive, Element, Expectation, Location, Placed, Role, Script, heading};
+
+/// Lists stand in one another this deep: a macro that calls itself is an error, and ends here.
+const DEEPEST: usize = 64;
 
 /// Nobody presents more; macros that call macros can make a short script endless.
 pub const MOST: usize = 1_000_000;
@@ -273,7 +276,12 @@ impl Walk {
     }
 
     fn call(&mut self, name: &str, location: &Location, step: &Step) {
-        let Some(body) = self.script.macros.get(name) else {
+        let Some(body) = self
+            .script
+            .macros
+            .get(name)
+            .filter(|_| self.lists.len() < DEEPEST)
+        else {
             return;
         };
         let mut list = List::new(body.clone());
@@ -330,6 +338,14 @@ impl Walk {
                 Claim::Exit(status) => Some(status),
                 _ => None,
             })
+    }
+
+    /// The first heading that an audience will see.
+    pub fn first_heading(&self) -> Option<String> {
+        self.clone().take(MOST).find_map(|act| match act.kind {
+            ActKind::Prose { text, shown: true } => heading(&text).map(|(_, title)| title),
+            _ => None,
+        })
     }
 
     /// The number of steps from here on that an audience will see.

@@ -53,8 +53,17 @@ impl Shared {
     /// Sends a step to bash, or keeps it until bash is ready.
     pub(super) fn send_step(&self, id: Id, kind: StepKind) -> Result<()> {
         let mut line = lock(&self.line);
+        if line.cancelled.take() == Some(id) {
+            drop(line);
+            let exit = Exit {
+                status: 130,
+                ..Exit::default()
+            };
+            self.finish(lock(&self.screen), id, exit);
+            return Ok(());
+        }
         line.running = Some(id);
-        line.asked = false;
+        (line.asked, line.interrupted) = (false, false);
         match &mut line.fifo {
             None => line.queued = Some((id, kind)),
             Some(fifo) => {
@@ -66,9 +75,12 @@ impl Shared {
                 };
                 let text = format!(
                     "{{ __footlights_begin; IFS= builtin read -r -d '' __footlights_text \
-                     <\"$__footlights_dir/step\"; }} 2>/dev/null\n\
-                     {before}LINENO=0; eval \"${{__footlights_xtrace:-}}$__footlights_text\"\n\
-                     {{ __footlights_end {id} $? {kind} \"$@\"; }} 2>/dev/null\n"
+                     <\"$__footlights_dir/step\"; {before}}} >/dev/null 2>&1\n\
+                     eval \"${{__footlights_traps-}}${{__footlights_xtrace-}}$__footlights_text\"\n\
+                     {{ __footlights_status=$?; case $__footlights_interrupted in 1) ;; \
+                     *) builtin trap -p DEBUG ERR RETURN >|\"$__footlights_dir/traps\" ;; esac; \
+                     builtin trap - DEBUG ERR RETURN; \
+                     __footlights_end {id} \"$__footlights_status\" {kind} \"$@\"; }} >/dev/null 2>&1\n"
                 );
                 fifo.write_all(text.as_bytes())
                     .context("handing the step to bash")?;
@@ -211,15 +223,17 @@ impl Shared {
         let asked = line.asked;
         let guarded = guard(&line, kubeconfig);
         drop(line);
-        // Whole only now: a bash that dies while it saves leaves the state of before.
-        let saved = fs::rename(
-            self.directory.join("state.new"),
-            self.directory.join("state"),
-        );
-        if let Err(error) = saved {
-            tracing::warn!(%error, "the shell's state could not be saved");
+        let state = fs::read(self.directory.join("state.new")).unwrap_or_default();
+        // One that is not whole, for want of room, is worse than that of the step before.
+        if state.ends_with(b"# whole\n") {
+            let new = self.directory.join("state.new");
+            if let Err(error) = fs::rename(new, self.directory.join("state")) {
+                tracing::warn!(%error, "the shell's state could not be kept");
+            }
+        } else {
+            tracing::warn!("the shell's state could not be saved: is the disk full?");
         }
-        let state = fs::read(self.directory.join("state")).ok();
+        let state = Some(state).filter(|state| !state.is_empty());
         let variables =
             state.map(|state| Arc::new(state::variables(&String::from_utf8_lossy(&state))));
         let deadline = Instant::now() + DRAIN;
@@ -258,11 +272,15 @@ impl Shared {
         line.fifo = None;
         line.bash = None;
         let running = line.running.take();
-        let asked = line.asked;
+        let (asked, interrupted) = (line.asked, line.interrupted);
         let guarded = guard(&line, None);
         drop(line);
         if let Some(id) = running {
-            let status = status.parse().unwrap_or(1);
+            // A bash that did not end its step on Ctrl-C was replaced.
+            let status = match interrupted {
+                true => 130,
+                false => status.parse().unwrap_or(1),
+            };
             let screen = self.quiet();
             let exit = Exit {
                 status,

@@ -9,7 +9,9 @@ const ZERO: &str = "__footlights_zero";
 /// The scalars of a state, and the positional parameters by their numbers.
 pub fn variables(state: &str) -> Variables {
     let mut variables = Variables::new();
-    let mut rest = state;
+    // Options stand before the variables.
+    let start = state.find("declare -").unwrap_or(state.len());
+    let mut rest = &state[start..];
     while let Some(declaration) = rest.strip_prefix("declare -") {
         let mut cursor = Cursor(declaration);
         let flags = cursor.until([' ']);
@@ -140,7 +142,7 @@ mod tests {
 
     #[test]
     fn scalars_and_positional_parameters_are_read() {
-        let state = "declare -- A=\"a \\\"b\\\" \\$c \\\\\"\ndeclare -x B=\"two\nlines\"\ndeclare -i N=\"3\"\n\
+        let state = "shopt -s extglob\ndeclare -- A=\"a \\\"b\\\" \\$c \\\\\"\ndeclare -x B=\"two\nlines\"\ndeclare -i N=\"3\"\n\
                      declare -x UNSET\ndeclare -a L=([0]=\"x\" [1]=$'y\\nz')\n\
                      declare -A M=([\"k]\"]=\"v\" )\ndeclare -- E=$'\\E[1m\\303\\274\\''\n\
                      declare -a __footlights_arguments=([0]=\"one\" [1]=\"it's\")\n\

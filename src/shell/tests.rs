@@ -254,6 +254,59 @@ fn odd_bytes_and_tracing_are_harmless() {
 }
 
 #[test]
+fn traps_and_options_of_the_script_never_meet_footlights_own_commands() {
+    let mut show = Show::start();
+    show.run("trap 'echo ran \"$BASH_COMMAND\"' DEBUG");
+    assert_eq!(show.run("echo a").0, "ran echo a\na");
+    show.run("trap - DEBUG; trap 'echo erred' ERR");
+    assert_eq!(show.run("true").0, "");
+    assert_eq!(show.run("false").0, "erred");
+    show.run("trap - ERR; set -C; set -v");
+    show.run("set +v");
+    assert_eq!(
+        show.run("trap 'echo mine' INT; kill -INT $$; echo after").0,
+        "mine\nafter"
+    );
+    show.run("trap - INT; set -u; unset KUBECONFIG");
+    assert_eq!(show.run("echo still; set +u").0, "still");
+    show.run("shopt -s extglob");
+    show.run("g() { case $1 in !(a|b)) echo other;; esac; }; keep=1");
+    show.run("kill -9 $$");
+    assert_eq!(show.run("g c; echo $keep").0, "other\n1");
+}
+
+#[test]
+fn ctrl_c_before_a_step_has_begun_or_after_the_last_has_ended() {
+    let mut show = Show::start();
+    show.run("true");
+    show.session.interrupt(1);
+    assert_eq!(show.run("echo alive").0, "alive");
+    show.session.interrupt(show.next + 1);
+    assert_eq!(show.run("echo never"), (String::new(), 130));
+    assert_eq!(show.run("echo alive").0, "alive");
+    // bash itself gets the signal while no step runs.
+    show.session.type_bytes(b"\x03");
+    assert!(show.run("echo one").0.ends_with("one"));
+    assert_eq!(show.run("echo two").0, "two");
+}
+
+#[test]
+fn an_unknown_word_behind_a_directive_says_nothing() {
+    let mut show = Show::start();
+    let mut run = |command: &str| {
+        show.next += 1;
+        show.session.run_if_known(show.next, command).unwrap();
+        let (output, exit) = show.end(show.next);
+        (output, exit.status)
+    };
+    assert_eq!(run("show_5 now"), (String::new(), 127));
+    assert_eq!(run("echo now # it's"), ("now".to_owned(), 0));
+    assert_eq!(run("hook"), ("hooked".to_owned(), 0));
+    assert_eq!(run("(exit 3)"), (String::new(), 3));
+    assert_eq!(run("X=1").1, 0);
+}
+
+#[test]
 fn words_behind_shell_are_expanded_by_it() {
     let mut show = Show::start();
     show.run("cd /tmp; M=my; export E=exported; unexported=1");
