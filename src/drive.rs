@@ -13,7 +13,7 @@ use futures::StreamExt;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::clock::Clock;
-use crate::engine::{Effect, Engine, Event, Intent, Outcome, State};
+use crate::engine::{Above, Effect, Engine, Event, Intent, Outcome, State};
 use crate::input;
 
 pub use world::{Cast, Stage, Stand, World};
@@ -38,8 +38,14 @@ pub trait Output {
     }
 
     /// The size of the stage, where commands write to; none if it does not draw.
-    fn stage(&self) -> Option<Stage> {
+    fn stage(&self, state: &State) -> Option<Stage> {
+        let _ = state;
         None
+    }
+
+    /// What of the page stands above the screen, as last drawn.
+    fn above(&self) -> Above {
+        Above::default()
     }
 
     /// The terminal has another size.
@@ -62,10 +68,13 @@ pub async fn drive(
     mut outputs: Vec<Box<dyn Output>>,
 ) -> Result<Outcome> {
     let (sender, events) = unbounded_channel();
-    let stage = outputs.iter().find_map(|o| o.stage()).unwrap_or_default();
+    let stage = outputs
+        .iter()
+        .find_map(|o| o.stage(engine.state()))
+        .unwrap_or_default();
     // The first frame comes before the cluster is there.
     let first = engine.handle(clock.elapsed(), Event::Tick);
-    draw(&mut outputs, &clock, engine.state())?;
+    draw(&mut outputs, &clock, &mut engine)?;
     let mut world = World::new(cast, clock.clone(), sender.clone(), stage);
     let show = Show {
         engine,
@@ -119,13 +128,13 @@ impl Show {
                 }
             }
             if let Some(outcome) = engine.state().outcome.clone() {
-                draw(&mut outputs, &clock, engine.state())?;
+                draw(&mut outputs, &clock, &mut engine)?;
                 return Ok(outcome);
             }
             if let Pilot::Auto(reading_time) = &pilot {
                 // What a viewer reads in the pause has to be there before it is counted.
                 if is_stale && engine.state().is_waiting() {
-                    draw(&mut outputs, &clock, engine.state())?;
+                    draw(&mut outputs, &clock, &mut engine)?;
                     drawn = clock.viewer_time();
                     is_stale = false;
                 }
@@ -162,10 +171,10 @@ impl Show {
             if clock.viewer_time().saturating_sub(drawn) >= FRAME
                 || engine.state().outcome.is_some()
             {
-                draw(&mut outputs, &clock, engine.state())?;
+                draw(&mut outputs, &clock, &mut engine)?;
                 drawn = clock.viewer_time();
                 is_stale = false;
-                if let Some(stage) = outputs.iter().find_map(|o| o.stage()) {
+                if let Some(stage) = outputs.iter().find_map(|o| o.stage(engine.state())) {
                     world.resize(stage);
                 }
             } else {
@@ -175,7 +184,25 @@ impl Show {
     }
 }
 
-fn draw(outputs: &mut [Box<dyn Output>], clock: &Clock, state: &State) -> Result<()> {
+/// Draws the state, and tells the show how much of its page the screen could not hold.
+fn draw(outputs: &mut [Box<dyn Output>], clock: &Clock, engine: &mut Engine) -> Result<()> {
+    update(outputs, clock, engine.state())?;
+    let above = outputs
+        .iter()
+        .map(|output| output.above())
+        .find(|a| a.height > 0);
+    if let Some(above) = above {
+        let scrolled = engine.state().scrolled;
+        let effects = engine.handle(clock.elapsed(), Event::Shown(above));
+        debug_assert!(effects.is_empty(), "what is shown asks for nothing");
+        if engine.state().scrolled != scrolled {
+            update(outputs, clock, engine.state())?;
+        }
+    }
+    Ok(())
+}
+
+fn update(outputs: &mut [Box<dyn Output>], clock: &Clock, state: &State) -> Result<()> {
     for output in outputs {
         output.update(clock.viewer_time(), state)?;
     }

@@ -16,12 +16,14 @@ use std::time::Duration;
 pub use effect::Effect;
 pub use event::{Event, Exit, Id, Intent, Nested};
 pub use state::{
-    Block, Check, Cluster, CommandBlock, Outcome, Overlay, Phase, State, StepResult, Visible, Wait,
+    Above, Block, Check, Cluster, CommandBlock, Outcome, Overlay, Phase, State, StepResult,
+    Traffic, Visible, Wait,
 };
 
 use crate::audience::claim::Judge;
 use crate::audience::{Grid, Sample, Tally};
 use crate::script::directive::Target;
+use crate::script::front::ProfileName;
 use crate::script::interpolate::{Variables, interpolate};
 use crate::script::walk::{Step, Walk};
 use crate::script::{Location, Script};
@@ -82,6 +84,8 @@ pub struct Engine {
     judge: Option<(Judge, Check)>,
     last_end: Option<Duration>,
     waits: usize,
+    /// What is on the stage has not been drawn yet.
+    is_fresh: bool,
     effects: Vec<Effect>,
 }
 
@@ -104,6 +108,7 @@ impl Engine {
     /// until the first command has ended.
     pub fn new(script: Script, badge: &str, variables: Variables, settings: Settings) -> Self {
         let target = Target::Embedded;
+        let profile = script.front.cluster.profile;
         let (front, file) = (script.front.title.clone(), script.file.clone());
         let walk = Walk::new(Arc::new(script), target);
         let title = front.or_else(|| walk.first_heading()).unwrap_or_else(|| {
@@ -120,6 +125,12 @@ impl Engine {
             page: Vec::new(),
             history: Vec::new(),
             looking_back: 0,
+            above: Above::default(),
+            scrolled: 0,
+            traffic: match profile {
+                ProfileName::Workshop => Traffic::Expected,
+                ProfileName::Bare | ProfileName::Gateway => Traffic::None,
+            },
             phase: Phase::Beginning,
             overlay: Overlay::None,
             zoomed: false,
@@ -145,6 +156,7 @@ impl Engine {
             judge: None,
             last_end: None,
             waits: 0,
+            is_fresh: false,
             effects: Vec::new(),
         }
     }
@@ -191,7 +203,11 @@ impl Engine {
             Event::Sampled(sample) => self.sampled(&sample),
             Event::Probed(id, sample) => self.probed(id, sample),
             Event::ClusterReady => self.state.cluster = Cluster::Ready,
-            Event::Gateway(url) => self.state.gateway = Some(url),
+            Event::Gateway(url) => {
+                self.state.gateway = Some(url);
+                self.state.traffic = Traffic::Expected;
+            }
+            Event::Shown(above) => self.shown(above),
             Event::ClusterFailed(why) => self.cluster_failed(why),
             Event::Tick => {}
         }
@@ -231,10 +247,7 @@ impl Engine {
         match intent {
             Intent::Enter | Intent::Next if self.state.blank => self.state.blank = false,
             Intent::Enter | Intent::Next => self.advance(intent),
-            Intent::LookBack => {
-                let most = self.state.history.len();
-                self.state.looking_back = (self.state.looking_back + 1).min(most);
-            }
+            Intent::LookBack => self.look_back(),
             Intent::Skip => self.skip(),
             Intent::Repeat => self.repeat(),
             Intent::Interrupt => self.interrupt(),
@@ -258,11 +271,40 @@ impl Engine {
                 self.state.blank = false;
                 self.state.zoomed = false;
                 self.state.looking_back = 0;
+                self.state.scrolled = 0;
             }
         }
     }
 
+    /// The page has been drawn. One that is only read, and longer than the screen, is read from its top.
+    fn shown(&mut self, above: Above) {
+        self.state.above = above;
+        self.state.scrolled = self.state.scrolled.min(above.rows);
+        let has_run = |b: &Block| matches!(b, Block::Command(command) if command.ended.is_some());
+        if std::mem::take(&mut self.is_fresh) && !self.state.page.iter().any(has_run) {
+            self.state.scrolled = above.rows;
+        }
+    }
+
+    /// Up within the page, then to the page before.
+    fn look_back(&mut self) {
+        let Above { rows, height } = self.state.above;
+        if self.state.scrolled < rows {
+            self.state.scrolled = rows.min(self.state.scrolled + height.saturating_sub(1).max(1));
+        } else if self.state.looking_back < self.state.history.len() {
+            self.state.looking_back += 1;
+            self.state.scrolled = 0;
+        }
+    }
+
     fn advance(&mut self, intent: Intent) {
+        if self.state.scrolled > 0 {
+            let step = self.state.above.height.saturating_sub(1).max(1);
+            self.state.scrolled = self.state.scrolled.saturating_sub(step);
+            // Whoever presses the keys by itself presses again.
+            self.waits += 1;
+            return;
+        }
         if self.state.looking_back > 0 {
             self.state.looking_back -= 1;
             return;

@@ -88,7 +88,16 @@ impl Terminal {
 
     /// Takes output; returns what the terminal answers to the program.
     pub fn take(&mut self, bytes: &[u8]) -> Vec<u8> {
-        self.parser.process(bytes);
+        let kept = SCROLLBACK + usize::from(self.rows);
+        match out_of_reach(bytes, kept).filter(|_| !self.parser.screen().alternate_screen()) {
+            Some((from, to)) => {
+                self.parser.process(&bytes[..from]);
+                // What was left out ended with a line.
+                self.parser.process(b"\r\n");
+                self.parser.process(&bytes[to..]);
+            }
+            None => self.parser.process(bytes),
+        }
         std::mem::take(&mut self.parser.callbacks_mut().bytes)
     }
 
@@ -149,6 +158,21 @@ impl Terminal {
         frame.lines = lines;
         frame
     }
+}
+
+/// Lines in the midst of a flood of plain text that nobody can scroll back to once all of it has been
+/// taken: from the end of the last control sequence to the lines that are kept.
+fn out_of_reach(bytes: &[u8], kept: usize) -> Option<(usize, usize)> {
+    let is_plain = |b: &u8| *b >= b' ' && *b != 0x7f || b"\r\n\t".contains(b);
+    let sequence = bytes
+        .iter()
+        .rposition(|b| !is_plain(b))
+        .map_or(0, |at| at + 1);
+    // The sequence that begins there ends with its line.
+    let from = sequence + bytes[sequence..].iter().position(|b| *b == b'\n')? + 1;
+    let mut ends = bytes.iter().enumerate().rev().filter(|(_, b)| **b == b'\n');
+    let to = ends.nth(kept).map(|(at, _)| at + 1)?;
+    (to > from).then_some((from, to))
 }
 
 fn at_least_one(size: u16) -> NonZeroU16 {
@@ -219,6 +243,20 @@ fn color(color: vt100::Color) -> Option<Color> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_flood_leaves_the_same_whether_it_is_drawn_or_not() {
+        let lines: String = (0..5_000).map(|n| format!("line {n}\r\n")).collect();
+        let flood = format!("\x1b[31mred\x1b[0m\r\n{lines}tail");
+        let (mut at_once, mut bit_by_bit) = (Terminal::new(20, 5), Terminal::new(20, 5));
+        assert!(out_of_reach(flood.as_bytes(), 505).is_some());
+        at_once.take(flood.as_bytes());
+        for byte in flood.bytes() {
+            bit_by_bit.take(&[byte]);
+        }
+        assert_eq!(at_once.transcript(), bit_by_bit.transcript());
+        assert_eq!(out_of_reach(b"a\nb\nc\n", 2), None);
+    }
 
     fn text(frame: &Frame) -> Vec<String> {
         frame.lines.iter().map(ToString::to_string).collect()

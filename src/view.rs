@@ -14,7 +14,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::engine::State;
+use crate::engine::{Above, State, Traffic};
 use crate::theme::{Theme, color};
 use code::Highlighter;
 
@@ -42,8 +42,26 @@ pub struct Layout {
     pub footer: Rect,
 }
 
-/// Divides a screen.
-pub fn layout(area: Rect) -> Layout {
+/// Divides a screen for a state: where there is no Gateway and none is promised there is no grid.
+pub fn layout(state: &State, area: Rect) -> Layout {
+    let parts = with_grid(area);
+    match state.traffic {
+        Traffic::Expected => parts,
+        Traffic::None => Layout {
+            stage: Rect {
+                x: area.x + 1,
+                y: parts.stage.y,
+                width: area.width.saturating_sub(2),
+                height: parts.footer.y.saturating_sub(parts.stage.y),
+            },
+            grid: Rect::ZERO,
+            ..parts
+        },
+    }
+}
+
+/// Divides a screen with room for the grid.
+pub fn with_grid(area: Rect) -> Layout {
     let header = Rect { height: 1, ..area };
     let footer_rows = if area.height >= 16 { 2 } else { 1 };
     let footer = Rect {
@@ -107,22 +125,23 @@ impl View {
         View { theme, code }
     }
 
-    /// Draws a state.
-    pub fn draw(&self, state: &State, area: Rect, buffer: &mut Buffer) {
+    /// Draws a state; says what of the page stands above the screen.
+    pub fn draw(&self, state: &State, area: Rect, buffer: &mut Buffer) -> Above {
         let theme = &self.theme;
         buffer.set_style(area, theme.base());
         if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
             let text = format!("too small: {}x{} needed", SMALLEST.0, SMALLEST.1);
             buffer.set_stringn(area.x, area.y, text, usize::from(area.width), theme.base());
-            return;
+            return Above::default();
         }
         if state.blank {
             buffer.set_style(area, Style::new().bg(color(crate::audience::Rgb(0, 0, 0))));
-            return;
+            return Above::default();
         }
-        let parts = layout(area);
+        let parts = layout(state, area);
         chrome::header(state, theme, parts.header, buffer);
         chrome::footer(state, theme, parts.footer, buffer);
+        let mut above = Above::default();
         if state.zoomed {
             let body = Rect {
                 y: parts.header.bottom(),
@@ -131,12 +150,13 @@ impl View {
             };
             grid::draw(state, theme, body, buffer);
         } else {
-            stage::draw(state, theme, &self.code, parts.stage, buffer);
+            above = stage::draw(state, theme, &self.code, parts.stage, buffer);
             if !parts.grid.is_empty() {
                 grid::draw(state, theme, parts.grid, buffer);
             }
         }
         chrome::overlay(state, theme, area, buffer);
+        above
     }
 }
 
@@ -149,7 +169,7 @@ mod tests {
         for width in (40..220).step_by(7) {
             for height in 12..70 {
                 let area = Rect::new(0, 0, width, height);
-                let parts = layout(area);
+                let parts = with_grid(area);
                 for part in [parts.header, parts.stage, parts.grid, parts.footer] {
                     assert_eq!(part.intersection(area), part, "{width}x{height} {part:?}");
                 }
@@ -161,7 +181,7 @@ mod tests {
 
     #[test]
     fn at_80_by_24_faces_are_pixel_art() {
-        let parts = layout(Rect::new(0, 0, 80, 24));
+        let parts = with_grid(Rect::new(0, 0, 80, 24));
         assert_eq!(grid::cell_size(parts.grid.width, parts.grid.height).rows, 4);
         assert!(parts.stage.width >= 40, "{parts:?}");
     }

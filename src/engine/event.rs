@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::state::Above;
 use crate::audience::Sample;
 use crate::diff::Change;
 use crate::script::Script;
@@ -38,6 +39,8 @@ pub enum Event {
     Gateway(String),
     /// There is no cluster, and why.
     ClusterFailed(String),
+    /// The screen has shown the page, and this much of it stands above.
+    Shown(Above),
     /// Time has passed: something on the screen may fade.
     Tick,
 }

@@ -91,6 +91,8 @@ impl Engine {
     /// Goes on until something has to be waited for.
     pub(super) fn go_on(&mut self) {
         self.wait(Wait::Stop);
+        self.is_fresh = true;
+        self.state.scrolled = 0;
         loop {
             if std::mem::take(&mut self.last.turns_page) {
                 self.turn_page();

@@ -29,6 +29,12 @@ pub struct State {
     pub history: Vec<Vec<Block>>,
     /// How many pages the presenter looks back; 0 is the present.
     pub looking_back: usize,
+    /// What of the page stands above the screen when its end is seen, as the screen told.
+    pub above: Above,
+    /// So many rows above its end is the page looked at.
+    pub scrolled: usize,
+    /// Whether there is traffic to draw.
+    pub traffic: Traffic,
     /// What is going on.
     pub phase: Phase,
     /// What lies over the screen.
@@ -53,6 +59,24 @@ pub struct State {
     pub now: Duration,
     /// The speaker note of this step.
     pub note: Option<String>,
+}
+
+/// A page that is longer than the screen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Above {
+    /// Rows of the page that stand above the screen when its end is seen.
+    pub rows: usize,
+    /// Rows that the screen has for it.
+    pub height: usize,
+}
+
+/// Whether there is traffic to draw.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Traffic {
+    /// There is a Gateway, or the cluster comes with one.
+    Expected,
+    /// There is no Gateway.
+    None,
 }
 
 /// What is going on.

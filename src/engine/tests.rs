@@ -510,3 +510,31 @@ fn what_an_unseen_command_writes_is_seen() {
     assert_eq!(command.seen, Visible::Output);
     assert_eq!(engine.state().step, 0, "nobody counts it");
 }
+
+#[test]
+fn a_page_longer_than_the_screen_is_read_from_its_top() {
+    let mut engine = live(loaded("x.md", "# One\n\nlong\n\n## Two\n\nb\n"));
+    let above = |rows| Event::Shown(Above { rows, height: 10 });
+    engine.handle(at(0), Event::Tick);
+    engine.handle(at(1), above(15));
+    assert_eq!(engine.state().scrolled, 15);
+    engine.handle(at(2), Event::Intent(Intent::Next));
+    engine.handle(at(3), Event::Intent(Intent::Next));
+    assert_eq!(engine.state().scrolled, 0);
+    engine.handle(at(4), Event::Intent(Intent::Next));
+    assert_eq!(engine.state().section.as_deref(), Some("Two"));
+    engine.handle(at(5), above(0));
+    assert_eq!(engine.state().scrolled, 0);
+    // Back: to the page before, and up in it.
+    engine.handle(at(6), Event::Intent(Intent::LookBack));
+    assert_eq!(
+        (engine.state().looking_back, engine.state().scrolled),
+        (1, 0)
+    );
+    engine.handle(at(7), above(15));
+    engine.handle(at(8), Event::Intent(Intent::LookBack));
+    assert_eq!(
+        (engine.state().looking_back, engine.state().scrolled),
+        (1, 9)
+    );
+}

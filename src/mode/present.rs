@@ -18,7 +18,7 @@ use super::{Outcome as ExitOutcome, plain, rehearse, show};
 use crate::cli;
 use crate::clock::{Clock, Pace};
 use crate::drive::{Output, Pilot, Stage, drive};
-use crate::engine::{GRACE, OnFailure, Outcome, Settings, State, Typing};
+use crate::engine::{Above, GRACE, OnFailure, Outcome, Settings, State, Typing};
 use crate::shell::Input;
 use crate::theme::Theme;
 use crate::view::{self, SMALLEST, View};
@@ -91,6 +91,7 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
 pub struct Screen {
     terminal: Terminal<CrosstermBackend<Stdout>>,
     view: View,
+    above: Above,
 }
 
 impl Screen {
@@ -101,6 +102,7 @@ impl Screen {
         let screen = Screen {
             terminal: Terminal::new(CrosstermBackend::new(stdout()))?,
             view,
+            above: Above::default(),
         };
         // With bracketed paste a pasted newline is no Enter.
         execute!(stdout(), EnterAlternateScreen, EnableBracketedPaste)?;
@@ -137,17 +139,21 @@ impl Drop for Screen {
 
 impl Output for Screen {
     fn update(&mut self, _: Duration, state: &State) -> Result<()> {
-        let view = &self.view;
+        let (view, above) = (&self.view, &mut self.above);
         self.terminal.draw(|frame| {
             let area = frame.area();
-            view.draw(state, area, frame.buffer_mut());
+            *above = view.draw(state, area, frame.buffer_mut());
         })?;
         Ok(())
     }
 
-    fn stage(&self) -> Option<Stage> {
+    fn above(&self) -> Above {
+        self.above
+    }
+
+    fn stage(&self, state: &State) -> Option<Stage> {
         let size = self.terminal.size().ok()?;
-        let stage = view::layout(Rect::new(0, 0, size.width, size.height)).stage;
+        let stage = view::layout(state, Rect::new(0, 0, size.width, size.height)).stage;
         Some(Stage {
             columns: stage.width,
             rows: stage.height,

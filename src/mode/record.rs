@@ -17,7 +17,7 @@ use crate::cast::{self, Header};
 use crate::cli;
 use crate::clock::{Clock, Pace};
 use crate::drive::{Output, Pilot, Stage, drive};
-use crate::engine::{Block, OnFailure, Outcome, Settings, State, Typing, Wait};
+use crate::engine::{Above, Block, OnFailure, Outcome, Settings, State, Typing, Wait};
 use crate::shell::Input;
 use crate::theme::Theme;
 use crate::view::{self, View};
@@ -130,6 +130,7 @@ struct Recorder {
     view: View,
     area: Rect,
     last: Option<Duration>,
+    above: Above,
 }
 
 /// Frames are at least this far apart: a viewer sees no more, and the file stays small.
@@ -158,6 +159,7 @@ impl Recorder {
             view,
             area,
             last: None,
+            above: Above::default(),
         })
     }
 }
@@ -171,9 +173,9 @@ impl Output for Recorder {
             return Ok(());
         }
         self.last = Some(at);
-        let (view, area) = (&self.view, self.area);
+        let (view, area, above) = (&self.view, self.area, &mut self.above);
         self.terminal
-            .draw(|frame| view.draw(state, area, frame.buffer_mut()))?;
+            .draw(|frame| *above = view.draw(state, area, frame.buffer_mut()))?;
         let bytes = std::mem::take(&mut *self.drawn.0.borrow_mut());
         if !bytes.is_empty() {
             self.file.write_all(cast::output(at, &bytes).as_bytes())?;
@@ -188,8 +190,12 @@ impl Output for Recorder {
             .context("writing the cast")
     }
 
-    fn stage(&self) -> Option<Stage> {
-        let stage = view::layout(self.area).stage;
+    fn above(&self) -> Above {
+        self.above
+    }
+
+    fn stage(&self, state: &State) -> Option<Stage> {
+        let stage = view::layout(state, self.area).stage;
         Some(Stage {
             columns: stage.width,
             rows: stage.height,

@@ -14,6 +14,8 @@ use rustix::termios::tcgetpgrp;
 use super::{Line, Screen, Setup, Shared, StepKind, lock, quoted, state};
 use crate::engine::{Event, Exit, Id};
 
+/// So many bytes are taken at once.
+const FLOOD: usize = 1 << 20;
 /// At most so often does the screen get a new frame.
 const FRAME: Duration = Duration::from_millis(16);
 /// A step's last output is waited for this long once bash has reported its end.
@@ -120,7 +122,7 @@ impl Shared {
     }
 
     pub(super) fn read_terminal(&self) {
-        let mut buffer = vec![0; 64 * 1024];
+        let mut buffer = vec![0; FLOOD];
         let mut shown = Instant::now();
         let mut dirty = false;
         loop {
@@ -133,7 +135,7 @@ impl Shared {
             let ready = poll(&mut [PollFd::new(&self.pty, PollFlags::IN)], Some(&timeout));
             match ready {
                 Ok(0) => {}
-                Ok(_) => match (&self.pty).read(&mut buffer) {
+                Ok(_) => match self.read_flood(&mut buffer) {
                     // On Linux the last writer's end reads as EIO.
                     Ok(0) | Err(_) => return,
                     Ok(length) => {
@@ -158,6 +160,24 @@ impl Shared {
                 dirty = false;
             }
         }
+    }
+
+    /// Reads what is there, and goes on while there is more: a pseudo-terminal gives 4 KB at a time, and
+    /// of a flood most is never seen.
+    fn read_flood(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let mut length = (&self.pty).read(buffer)?;
+        let now = Timespec::default();
+        while length > 0 && length < buffer.len() {
+            let more = poll(&mut [PollFd::new(&self.pty, PollFlags::IN)], Some(&now));
+            if !matches!(more, Ok(1..)) {
+                break;
+            }
+            match (&self.pty).read(&mut buffer[length..]) {
+                Ok(0) | Err(_) => break,
+                Ok(read) => length += read,
+            }
+        }
+        Ok(length)
     }
 
     pub(super) fn read_messages(&self, mut messages: File, greeting: &Greeting) {

@@ -228,9 +228,14 @@ impl Writer<'_> {
     fn code_block(&mut self, language: &str, text: &str) {
         let margin = Span::styled("│ ", self.theme.ink(self.theme.dim));
         for line in self.code.lines(language, text).iter() {
-            let mut spans = vec![margin.clone()];
-            spans.extend(line.spans.iter().cloned());
-            self.lines.push(Line::from(spans));
+            let texts = line.spans.iter().map(|s| (s.content.to_string(), s.style));
+            let texts: Vec<(String, Style)> = texts.collect();
+            // A line that is too long goes on under itself: nothing of it is lost.
+            for row in wrap(&texts, self.width.saturating_sub(2), 2) {
+                let mut spans = vec![margin.clone()];
+                spans.extend(row.spans);
+                self.lines.push(Line::from(spans));
+            }
         }
         self.gap();
     }

@@ -10,11 +10,18 @@ use super::code::Highlighter;
 use super::prose;
 use super::wrap::{shorten, wrap};
 use crate::diff::{Change, DiffLine, Verb};
-use crate::engine::{Block, Check, CommandBlock, Phase, State, Visible};
+use crate::engine::{Above, Block, Check, CommandBlock, Phase, State, Visible};
 use crate::theme::{Theme, color};
 
-/// Draws the page that the presenter looks at; its end, if it is longer than the stage.
-pub fn draw(state: &State, theme: &Theme, code: &Highlighter, area: Rect, buffer: &mut Buffer) {
+/// Draws the page that the presenter looks at: its end, if it is longer than the stage and nobody has
+/// scrolled. Says what stands above that.
+pub fn draw(
+    state: &State,
+    theme: &Theme,
+    code: &Highlighter,
+    area: Rect,
+    buffer: &mut Buffer,
+) -> Above {
     let stage = Stage {
         state,
         theme,
@@ -26,11 +33,28 @@ pub fn draw(state: &State, theme: &Theme, code: &Highlighter, area: Rect, buffer
         && command.output.alternate_screen
     {
         let lines: Vec<Line<'static>> = command.output.lines.clone();
-        return put(&lines, area, buffer);
+        put(&lines, area, buffer);
+        return Above::default();
     }
     let lines = stage.page(state.visible_page());
-    let first = lines.len().saturating_sub(stage.height);
+    let above = Above {
+        rows: lines.len().saturating_sub(stage.height),
+        height: stage.height,
+    };
+    let first = above.rows.saturating_sub(state.scrolled);
     put(&lines[first..], area, buffer);
+    let last = lines.len().min(first + stage.height);
+    let marks = [
+        (first, "↑", area.top()),
+        (lines.len() - last, "↓", area.bottom() - 1),
+    ];
+    for (rows, arrow, y) in marks {
+        if rows > 0 && !area.is_empty() {
+            // In the margin, where no text stands.
+            buffer.set_string(area.right(), y, arrow, theme.ink(theme.accent));
+        }
+    }
+    above
 }
 
 fn put(lines: &[Line<'static>], area: Rect, buffer: &mut Buffer) {
