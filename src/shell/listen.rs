@@ -14,6 +14,10 @@ use rustix::termios::tcgetpgrp;
 use super::{Line, Screen, Setup, Shared, StepKind, lock, quoted, state};
 use crate::engine::{Event, Exit, Id};
 
+/// Who writes so much at once writes more …
+const MUCH: usize = 1024;
+/// … within this time.
+const MORE: Duration = Duration::from_millis(2);
 /// So many bytes are taken at once.
 const FLOOD: usize = 1 << 20;
 /// At most so often does the screen get a new frame.
@@ -166,16 +170,18 @@ impl Shared {
     /// of a flood most is never seen.
     fn read_flood(&self, buffer: &mut [u8]) -> std::io::Result<usize> {
         let mut length = (&self.pty).read(buffer)?;
-        let now = Timespec::default();
-        while length > 0 && length < buffer.len() {
-            let more = poll(&mut [PollFd::new(&self.pty, PollFlags::IN)], Some(&now));
+        let mut last = length;
+        while last >= MUCH && length < buffer.len() {
+            let wait = Timespec::try_from(MORE).unwrap_or_default();
+            let more = poll(&mut [PollFd::new(&self.pty, PollFlags::IN)], Some(&wait));
             if !matches!(more, Ok(1..)) {
                 break;
             }
             match (&self.pty).read(&mut buffer[length..]) {
                 Ok(0) | Err(_) => break,
-                Ok(read) => length += read,
+                Ok(read) => last = read,
             }
+            length += last;
         }
         Ok(length)
     }

@@ -82,6 +82,9 @@ fn keys(state: &State) -> String {
     if state.looking_back > 0 {
         return format!("looking back {} · Enter returns", state.looking_back);
     }
+    if state.scrolled > 0 {
+        return "more below · Enter goes on · PgUp up".to_owned();
+    }
     match state.phase {
         Phase::Beginning => String::new(),
         Phase::Typing { .. } => "Space finishes typing · Enter runs it".to_owned(),
