@@ -40,7 +40,7 @@ pub struct ScriptArgs {
     /// Words for the script: `$1`, `$2` …
     #[arg(allow_hyphen_values = false)]
     pub args: Vec<String>,
-    /// demosh's options, accepted so that its users' habits work.
+    /// demosh's options.
     #[command(flatten)]
     pub demosh: Demosh,
 }
@@ -91,7 +91,7 @@ pub struct Rehearse {
     /// A command that runs longer than this has failed, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub step_timeout: u64,
-    /// demosh's options, accepted so that its users' habits work.
+    /// demosh's options.
     #[command(flatten)]
     pub demosh: Demosh,
 }

@@ -449,6 +449,10 @@ impl Engine {
                 self.stop(location, reason)
             }
             _ if ends_list => Flow::GoesOn,
+            Some(reason) if current.times_late > 0 => {
+                self.state.page.push(Block::Notice(reason));
+                Flow::GoesOn
+            }
             _ if current.step.wait_after => self.stop_here(),
             _ => Flow::GoesOn,
         }
@@ -514,10 +518,12 @@ impl Engine {
             self.end(Outcome::Failed { location, reason });
             return Flow::Waits;
         }
-        let choices = "Enter goes on, - runs it again, q leaves";
-        self.state
-            .page
-            .push(Block::Notice(format!("{reason} · {choices}")));
+        // The command's own line says its exit status; the footer says what the keys do.
+        let notice = match reason.starts_with("exit status") {
+            true => "the script ends here, by `set -e`, unless you go on".to_owned(),
+            false => reason,
+        };
+        self.state.page.push(Block::Notice(notice));
         self.wait(Wait::Failure);
         Flow::Waits
     }
@@ -551,11 +557,8 @@ impl Engine {
         let frame = self.frame();
         let own = if standing { frame.earlier.pop() } else { None };
         let Some(Earlier { walk, step, steps }) = frame.earlier.pop() else {
+            // There is nothing earlier.
             frame.earlier.extend(own);
-            let notice = Block::Notice("there is nothing earlier to repeat".to_owned());
-            if self.state.page.last() != Some(&notice) {
-                self.state.page.push(notice);
-            }
             return;
         };
         frame.walk = walk;
@@ -587,6 +590,7 @@ fn block(id: Id, text: String, typed: Option<usize>, step: &Step) -> Block {
         changes: Vec::new(),
         checks: Vec::new(),
         skipped: false,
+        may_fail: step.may_fail,
     }))
 }
 

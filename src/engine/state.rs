@@ -202,6 +202,8 @@ pub struct CommandBlock {
     pub checks: Vec<Check>,
     /// It was left out.
     pub skipped: bool,
+    /// It may fail.
+    pub may_fail: bool,
 }
 
 /// What an audience sees of a command.

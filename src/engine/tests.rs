@@ -340,7 +340,7 @@ fn minus_brings_the_step_before_back() {
     let mut now = 0;
     engine.handle(at(0), Event::Tick);
     engine.handle(at(1), Event::Intent(Intent::Repeat));
-    assert!(matches!(engine.state().page.last(), Some(Block::Notice(_))));
+    assert_eq!(engine.state().step, 1, "there is nothing earlier");
     let (id, _) = running(&enter(&mut engine, &mut now)).unwrap();
     let (id, b) = running(&engine.handle(at(now + 1), Event::Exited(id, exit(0)))).unwrap();
     assert_eq!(b, "echo b");

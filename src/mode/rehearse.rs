@@ -174,10 +174,11 @@ fn summary(outcome: &Outcome, results: &[StepResult], seconds: f64) -> String {
     match outcome {
         Outcome::Finished => {
             let checks: usize = results.iter().map(|r| r.checks.len()).sum();
-            format!(
-                "good: {} steps, {checks} expectations, {seconds:.1} s",
-                results.len()
-            )
+            let steps = match results.len() {
+                1 => "1 step".to_owned(),
+                steps => format!("{steps} steps"),
+            };
+            format!("good: {steps}, {checks} expectations, {seconds:.1} s")
         }
         Outcome::Quit => "stopped before its end".to_owned(),
         Outcome::Failed { location, reason } => {

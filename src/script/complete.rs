@@ -24,6 +24,10 @@ pub struct Scan {
     names_function: bool,
     /// A function's name has come, its body not yet.
     has_function_name: bool,
+    /// The next word may be a coprocess's name.
+    names_coprocess: bool,
+    /// The body of a `for` or `select` has not begun: it may be one in braces.
+    wants_body: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,6 +59,10 @@ enum Open {
 struct Heredoc {
     delimiter: String,
     strips_tabs: bool,
+    /// A quoted delimiter: a backslash joins no lines.
+    is_literal: bool,
+    /// The line before ended in a backslash, so that this one cannot be the delimiter.
+    is_joined: bool,
 }
 
 /// True if the text is a complete command as far as bash would know.
@@ -103,12 +111,15 @@ impl Scan {
 
     /// Takes the next line, without its newline.
     pub fn feed(&mut self, line: &str) {
-        if let Some(heredoc) = self.bodies.front() {
+        if let Some(heredoc) = self.bodies.front_mut() {
             let text = match heredoc.strips_tabs {
                 true => line.trim_start_matches('\t'),
                 false => line,
             };
-            if text == heredoc.delimiter {
+            let backslashes = line.bytes().rev().take_while(|b| *b == b'\\').count();
+            let joins = !heredoc.is_literal && backslashes % 2 == 1;
+            let was_joined = std::mem::replace(&mut heredoc.is_joined, joins);
+            if text == heredoc.delimiter && !was_joined {
                 self.bodies.pop_front();
             }
             return;
@@ -230,6 +241,7 @@ impl Scan {
                 self.continued = true;
                 return at + 1;
             }
+            b'<' if next == Some(b'<') && in_index(&bytes[..at]) => return at + 2,
             b'<' if next == Some(b'<') && bytes.get(at + 2) != Some(&b'<') => {
                 self.wants_more = false;
                 return self.heredoc(line, at + 2);
@@ -390,6 +402,16 @@ impl Scan {
         if !was_command {
             return;
         }
+        let after_coprocess = std::mem::replace(&mut self.names_coprocess, word == "coproc");
+        let braces_for = word == "{" && std::mem::take(&mut self.wants_body);
+        if braces_for && top == Some(Open::Compound("done")) {
+            self.stack.pop();
+        }
+        match word {
+            "for" | "select" => self.wants_body = true,
+            "do" => self.wants_body = false,
+            _ => {}
+        }
         let opens = match word {
             "if" => Some("fi"),
             "for" | "while" | "until" | "select" => Some("done"),
@@ -407,6 +429,8 @@ impl Scan {
         }
         self.names_function = word == "function";
         self.command_position |= closes
+            || after_coprocess
+            || self.names_coprocess
             || matches!(
                 word,
                 "if" | "then" | "else" | "elif" | "do" | "while" | "until" | "{" | "!" | "time"
@@ -419,25 +443,45 @@ impl Scan {
         at += usize::from(strips_tabs);
         at += line[at..].len() - line[at..].trim_start_matches([' ', '\t']).len();
         let mut delimiter = String::new();
-        let mut quote = None;
-        for c in line[at..].chars() {
+        let (mut quote, mut is_literal) = (None, false);
+        let mut chars = line[at..].chars().peekable();
+        while let Some(c) = chars.next() {
             match quote {
                 None if b" \t;|&<>()".iter().any(|b| char::from(*b) == c) => break,
-                None if c == '\'' || c == '"' => quote = Some(c),
-                None if c == '\\' => {}
+                None if c == '\'' || c == '"' => (quote, is_literal) = (Some(c), true),
+                None if c == '$' && matches!(chars.peek(), Some('\'' | '"')) => {}
+                None if c == '\\' => {
+                    is_literal = true;
+                    if let Some(next) = chars.next() {
+                        delimiter.push(next);
+                        at += next.len_utf8();
+                    }
+                }
                 Some(open) if open == c => quote = None,
                 _ => delimiter.push(c),
             }
             at += c.len_utf8();
         }
-        if !delimiter.is_empty() {
+        if !delimiter.is_empty() || is_literal {
             self.announced.push(Heredoc {
                 delimiter,
                 strips_tabs,
+                is_literal,
+                is_joined: false,
             });
         }
         at
     }
+}
+
+/// True where an index is open, as in `a[1<<2]`: there `<<` shifts.
+fn in_index(before: &[u8]) -> bool {
+    let word = before
+        .rsplit(|b| b" \t;&|()".contains(b))
+        .next()
+        .unwrap_or_default();
+    let last = |mark| word.iter().rposition(|b| *b == mark);
+    last(b'[') > last(b']')
 }
 
 #[cfg(test)]
@@ -526,6 +570,17 @@ mod tests {
             ("echo \"a\nb\" if you like", true),
             ("case $x in\nif) echo;;\nesac", true),
             ("case $x in a|b) echo;; esac", true),
+            ("coproc X {", false),
+            ("coproc X {\ncat\n}", true),
+            ("coproc while read x; do", false),
+            ("for x in a b; {", false),
+            ("for ((;;)) {\necho\n}", true),
+            ("a[1<<2]=3", true),
+            ("cat <<$'EOF'\nEOF", true),
+            ("cat <<E\\ F\nE F", true),
+            ("cat <<''\nx\n", true),
+            ("cat <<EOF\na\\\nEOF", false),
+            ("cat <<'EOF'\na\\\nEOF", true),
             ("case $x in (a) echo;; *) ;; esac && b", true),
             ("cat <<\"E F\"\nE\nE F", true),
             ("if ((x)) then a; fi", true),

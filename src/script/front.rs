@@ -67,7 +67,22 @@ pub fn read(file: &Arc<str>, lines: &[&str], diagnostics: &mut Vec<Diagnostic>) 
         return (Front::default(), 0);
     }
     let Some(length) = lines[1..].iter().position(|l| l.trim_end() == "---") else {
-        // A rule at the top of an article is no front matter.
+        // A rule at the top of an article is no front matter; a key and its value are.
+        let looks = lines.get(1).and_then(|line| line.split_once(':'));
+        let is_key = |key: &str| !key.is_empty() && key.bytes().all(|b| b.is_ascii_lowercase());
+        if looks.is_some_and(|(key, _)| is_key(key)) {
+            diagnostics.push(Diagnostic {
+                severity: Severity::Error,
+                location: Location {
+                    file: file.clone(),
+                    line: 1,
+                },
+                column: 1,
+                source: lines[0].to_owned(),
+                message: "the front matter is never closed".to_owned(),
+                help: "end it with a line of three dashes".to_owned(),
+            });
+        }
         return (Front::default(), 0);
     };
     let text = lines[1..=length].join("\n");

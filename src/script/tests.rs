@@ -103,6 +103,8 @@ fn front_matter_is_read_and_its_mistakes_are_told() {
     let bad = parse("x.md", "---\ntitel: T\n---\n");
     assert!(bad.has_errors());
     assert_eq!(bad.diagnostics[0].location.line, 2);
+    assert!(parse("x.md", "---\ntitle: T\n# H\n").has_errors());
+    assert_eq!(parse("x.md", "---\n\n# H\n").diagnostics, []);
 }
 
 #[test]

@@ -123,8 +123,11 @@ impl Stage<'_> {
             && status != 0
             && !is_expected
         {
-            let text = format!("✗ exit status {status}");
-            lines.push(Line::styled(text, self.theme.ink(self.theme.bad)));
+            let (text, ink) = match command.may_fail {
+                true => (format!("exit status {status}"), self.theme.dim),
+                false => (format!("✗ exit status {status}"), self.theme.bad),
+            };
+            lines.push(Line::styled(text, self.theme.ink(ink)));
         }
         for change in &command.changes {
             lines.extend(self.change(change));
