@@ -326,3 +326,32 @@ fn a_script_in_a_compound_command_prints_and_waits_for_nobody() {
     let script = here.path().join("outer.sh");
     run(&["rehearse", script.to_str().unwrap()]).exits(0);
 }
+
+#[test]
+fn a_script_that_plays_itself_in_a_compound_ends_and_leaves_nothing() {
+    let place = Place::new();
+    let here = tempfile::tempdir().unwrap();
+    let script = here.path().join("x.sh");
+    std::fs::write(&script, "if $SHELL \"$0\"; then echo yes; fi\n").unwrap();
+    let finished = place.run(&["rehearse", script.to_str().unwrap()]).exits(0);
+    assert!(
+        finished.stdout.contains("good: 1 step,"),
+        "{}",
+        finished.stdout
+    );
+    assert_eq!(place.left_behind(), [""; 0]);
+}
+
+#[test]
+fn what_interrupts_a_script_in_a_compound_interrupts_the_compound() {
+    let here = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(here.path().join(name), text).unwrap();
+    write("slow.sh", "sleep 86397\n");
+    write(
+        "x.sh",
+        "cd \"$(dirname \"$0\")\"\n#@mayfail\n#@timeout 1s\nif $SHELL slow.sh; then :; fi; touch went-on\ntest ! -e went-on\n",
+    );
+    let script = here.path().join("x.sh");
+    let finished = run(&["rehearse", script.to_str().unwrap()]).exits(0);
+    assert!(finished.stdout.contains("exit 130"), "{}", finished.stdout);
+}

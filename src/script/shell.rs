@@ -45,57 +45,72 @@ pub(super) fn read(reader: &mut Reader<'_, '_>, until: Until) {
             return unclosed(reader, first);
         }
         reader.next += 1;
-        if let Some(open) = &mut pending {
-            open.text.push('\n');
-            open.text.push_str(line);
-            if !open.goes_on(line) {
-                let Pending { start, text, .. } = pending.take().expect("it is open");
-                reader.push(start, kind(text));
+        pending = match pending.take() {
+            Some(mut open) => {
+                open.text.push('\n');
+                open.text.push_str(line);
+                settle(reader, open, line)
             }
-        } else if is_fence {
-            reader.report(
-                index,
-                0,
-                Severity::Warning,
-                (
-                    "a fence in a shell script means nothing".to_owned(),
-                    "take it out, or give the file a name that ends in `.md`",
-                ),
-            );
-            reader.push(index, Kind::Nothing);
-        } else if line.trim().is_empty() {
-            reader.push(index, Kind::Blank);
-        } else if let Some(directive) = line.trim_start().strip_prefix("#@") {
-            let indented = line.starts_with(char::is_whitespace) && reader.place == Place::File;
-            if indented && acts_when_read(directive) {
-                let message = "an indented directive of this kind is only a comment".to_owned();
-                let help = "`@import`, `@hook`, `@macro` and `@ifhook` begin in the first column";
-                reader.report(index, 0, Severity::Warning, (message, help));
+            None if is_fence => {
+                reader.report(
+                    index,
+                    0,
+                    Severity::Warning,
+                    (
+                        "a fence in a shell script means nothing".to_owned(),
+                        "take it out, or give the file a name that ends in `.md`",
+                    ),
+                );
                 reader.push(index, Kind::Nothing);
-            } else {
-                reader.directive(index, directive);
+                None
             }
-        } else {
-            let mut open = Pending {
-                start: index,
-                text: match reader.place {
-                    Place::File => line.to_owned(),
-                    Place::Body => line.trim_start().to_owned(),
-                },
-                scan: Scan::default(),
-                inner_fence: false,
-            };
-            if open.goes_on(line) {
-                pending = Some(open);
-            } else {
-                reader.push(index, kind(open.text));
-            }
-        }
+            None => begin(reader, index, line),
+        };
     }
     deliver(reader, pending, until);
     if until == Until::Fence {
         unclosed(reader, first);
     }
+}
+
+/// Begins an element with a line; what is left open, if it is not whole.
+fn begin(reader: &mut Reader<'_, '_>, index: usize, line: &str) -> Option<Pending> {
+    if line.trim().is_empty() {
+        reader.push(index, Kind::Blank);
+        return None;
+    }
+    if let Some(directive) = line.trim_start().strip_prefix("#@") {
+        let indented = line.starts_with(char::is_whitespace) && reader.place == Place::File;
+        if indented && acts_when_read(directive) {
+            let message = "an indented directive of this kind is only a comment".to_owned();
+            let help = "`@import`, `@hook`, `@macro` and `@ifhook` begin in the first column";
+            reader.report(index, 0, Severity::Warning, (message, help));
+            reader.push(index, Kind::Nothing);
+        } else {
+            reader.directive(index, directive);
+        }
+        return None;
+    }
+    let text = match reader.place {
+        Place::File => line,
+        Place::Body => line.trim_start(),
+    };
+    let open = Pending {
+        start: index,
+        text: text.to_owned(),
+        scan: Scan::default(),
+        inner_fence: false,
+    };
+    settle(reader, open, line)
+}
+
+/// Pushes an element to which a line has been added, if it is whole; gives it back if it is not.
+fn settle(reader: &mut Reader<'_, '_>, mut open: Pending, line: &str) -> Option<Pending> {
+    if open.goes_on(line) {
+        return Some(open);
+    }
+    reader.push(open.start, kind(open.text));
+    None
 }
 
 /// Three backquotes or more, and nothing else.
