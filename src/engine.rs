@@ -126,6 +126,7 @@ impl Engine {
             history: Vec::new(),
             looking_back: 0,
             above: Above::default(),
+            fresh: 0,
             scrolled: 0,
             traffic: match profile {
                 ProfileName::Workshop => Traffic::Expected,
@@ -276,19 +277,18 @@ impl Engine {
         }
     }
 
-    /// The page has been drawn. One that is only read, and longer than the screen, is read from its top.
+    /// The page has been drawn. What is new on it is read from its top, if the screen cannot hold it.
     fn shown(&mut self, above: Above) {
         self.state.above = above;
         self.state.scrolled = self.state.scrolled.min(above.rows);
-        let has_run = |b: &Block| matches!(b, Block::Command(command) if command.ended.is_some());
-        if std::mem::take(&mut self.is_fresh) && !self.state.page.iter().any(has_run) {
-            self.state.scrolled = above.rows;
+        if std::mem::take(&mut self.is_fresh) {
+            self.state.scrolled = above.fresh.saturating_sub(above.height).min(above.rows);
         }
     }
 
     /// Up within the page, then to the page before.
     fn look_back(&mut self) {
-        let Above { rows, height } = self.state.above;
+        let Above { rows, height, .. } = self.state.above;
         if self.state.scrolled < rows {
             self.state.scrolled = rows.min(self.state.scrolled + height.saturating_sub(1).max(1));
         } else if self.state.looking_back < self.state.history.len() {

@@ -213,7 +213,12 @@ impl Planner<'_> {
             wait_before: step.wait_before,
             wait_after: step.wait_after,
             nested,
-            marks: marks(&step.text),
+            marks: step
+                .danger
+                .then_some("danger")
+                .into_iter()
+                .chain(marks(&step.text))
+                .collect(),
             ..PlannedEvent::new(kind, step.text, location)
         }
     }

@@ -92,6 +92,7 @@ impl Engine {
     pub(super) fn go_on(&mut self) {
         self.wait(Wait::Stop);
         self.is_fresh = true;
+        self.state.fresh = self.state.page.len();
         self.state.scrolled = 0;
         loop {
             if std::mem::take(&mut self.last.turns_page) {
@@ -170,6 +171,7 @@ impl Engine {
 
     fn turn_page(&mut self) {
         let page = std::mem::take(&mut self.state.page);
+        self.state.fresh = 0;
         if !page.iter().all(Block::is_empty) {
             self.state.history.push(page);
         }

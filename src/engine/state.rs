@@ -31,6 +31,8 @@ pub struct State {
     pub looking_back: usize,
     /// What of the page stands above the screen when its end is seen, as the screen told.
     pub above: Above,
+    /// The first block of the page that came after the last wait.
+    pub fresh: usize,
     /// So many rows above its end is the page looked at.
     pub scrolled: usize,
     /// Whether there is traffic to draw.
@@ -68,6 +70,8 @@ pub struct Above {
     pub rows: usize,
     /// Rows that the screen has for it.
     pub height: usize,
+    /// Rows from the first block on that is new.
+    pub fresh: usize,
 }
 
 /// Whether there is traffic to draw.

@@ -514,7 +514,13 @@ fn what_an_unseen_command_writes_is_seen() {
 #[test]
 fn a_page_longer_than_the_screen_is_read_from_its_top() {
     let mut engine = live(loaded("x.md", "# One\n\nlong\n\n## Two\n\nb\n"));
-    let above = |rows| Event::Shown(Above { rows, height: 10 });
+    let above = |rows| {
+        Event::Shown(Above {
+            rows,
+            height: 10,
+            fresh: rows + 10,
+        })
+    };
     engine.handle(at(0), Event::Tick);
     engine.handle(at(1), above(15));
     assert_eq!(engine.state().scrolled, 15);

@@ -7,7 +7,7 @@ use super::diagnostic::{Diagnostic, Severity};
 use super::pages::into_pages;
 use super::read::{self, Kind, Part};
 use super::resolve::{Drafts, resolve};
-use super::{Front, Location, Script, Syntax, front};
+use super::{Directive, Element, Front, Location, Placed, Script, Syntax, front};
 
 /// Footlights' own macros, which a script may define anew.
 const BUILTINS: &str = include_str!("../../assets/script/builtins.sh");
@@ -91,7 +91,7 @@ pub fn load(loading: &Loading<'_>) -> Script {
         macros: BTreeMap::new(),
         hooks: BTreeMap::new(),
         diagnostics: Vec::new(),
-        has_demosh: false,
+        demosh: None,
     };
     if loading.builtins == Builtins::Present {
         let source = Source {
@@ -105,7 +105,7 @@ pub fn load(loading: &Loading<'_>) -> Script {
         .init
         .as_ref()
         .map_or_else(Vec::new, |init| loader.file(init).1);
-    loader.has_demosh = false;
+    loader.demosh = None;
     let (front, main) = loader.file(&loading.main);
     loader.finish(front, init, main)
 }
@@ -129,7 +129,8 @@ struct Loader<'a> {
     macros: BTreeMap<String, (Location, Vec<Draft>)>,
     hooks: BTreeMap<String, Option<String>>,
     diagnostics: Vec<Diagnostic>,
-    has_demosh: bool,
+    /// Where the first directive of demosh's that acts now is.
+    demosh: Option<Location>,
 }
 
 impl Loader<'_> {
@@ -162,10 +163,13 @@ impl Loader<'_> {
                 file: file.clone(),
                 line: range.start + 1,
             };
-            self.has_demosh |= matches!(
+            let acts_now = matches!(
                 kind,
                 Kind::Import(_) | Kind::Hook { .. } | Kind::Macro { .. } | Kind::IfHook { .. }
             );
+            if acts_now {
+                self.demosh.get_or_insert_with(|| location.clone());
+            }
             let kind = match kind {
                 Kind::Nothing | Kind::Blank => continue,
                 Kind::Import(path) => {
@@ -232,7 +236,8 @@ impl Loader<'_> {
             hooks: self.hooks.keys().cloned().collect(),
             diagnostics: self.diagnostics,
         });
-        let article = may_be_article && !self.has_demosh && !resolved.has_demosh;
+        let demosh = self.demosh.or(resolved.demosh);
+        let article = may_be_article && demosh.is_none();
         let main = match article {
             true => into_pages(&file, resolved.main),
             false => resolved.main,
@@ -242,6 +247,17 @@ impl Loader<'_> {
             init => init.into_iter().chain(main).collect(),
         };
         let mut diagnostics = resolved.diagnostics;
+        if let Some(location) = demosh.filter(|_| may_be_article && !has_show(&elements)) {
+            diagnostics.push(Diagnostic {
+                severity: Severity::Warning,
+                location,
+                column: 1,
+                source: String::new(),
+                message: "with this directive the script starts hidden, and nothing shows it"
+                    .to_owned(),
+                help: "write `<!-- @SHOW -->` where the audience begins to see".to_owned(),
+            });
+        }
         let given = self.loading.init.iter().chain([&self.loading.main]);
         quote_sources(&mut diagnostics, given.chain(&self.imported));
         diagnostics.sort_by(|a, b| {
@@ -258,6 +274,15 @@ impl Loader<'_> {
             diagnostics,
         }
     }
+}
+
+/// True if `@SHOW` stands in a list or in an ifhook of it.
+fn has_show(elements: &[Placed]) -> bool {
+    elements.iter().any(|placed| match &placed.element {
+        Element::Directive(directive) => *directive == Directive::Show,
+        Element::IfHook { body, .. } => has_show(body),
+        _ => false,
+    })
 }
 
 /// Adds the source lines to diagnostics that were made without; their column is the directive's word.

@@ -237,7 +237,18 @@ impl<'a> Reader<'a, '_> {
             parts: Vec::new(),
             diagnostics: self.diagnostics,
         };
-        shell::read(&mut inner, shell::Until::End);
+        // A body in a comment of Markdown that has fences is Markdown; raw lines are shell.
+        let in_comment = self.lines[index].starts_with("<!--");
+        if in_comment
+            && inner
+                .lines
+                .iter()
+                .any(|line| markdown::is_shell_fence(line))
+        {
+            markdown::read(&mut inner);
+        } else {
+            shell::read(&mut inner, shell::Until::End);
+        }
         let body = inner.parts;
         self.next = stop + 1;
         let name = name.to_owned();

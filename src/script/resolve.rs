@@ -39,8 +39,8 @@ pub(super) struct Resolved {
     pub(super) main: Vec<Placed>,
     /// Those of macros.
     pub(super) macros: BTreeMap<String, Arc<Vec<Placed>>>,
-    /// The script has a directive of demosh's.
-    pub(super) has_demosh: bool,
+    /// Where the script has its first directive of demosh's.
+    pub(super) demosh: Option<Location>,
     /// All that is wrong.
     pub(super) diagnostics: Vec<Diagnostic>,
 }
@@ -59,12 +59,12 @@ pub(super) fn resolve(drafts: Drafts) -> Resolved {
         hooks: drafts.hooks,
         looked_at: BTreeMap::new(),
         diagnostics: drafts.diagnostics,
-        has_demosh: false,
+        demosh: None,
     };
     let init = names.resolve(drafts.init);
-    names.has_demosh = false;
+    names.demosh = None;
     let main = names.resolve(drafts.main);
-    let has_demosh = names.has_demosh;
+    let demosh = names.demosh.take();
     let mut macros = BTreeMap::new();
     let mut places = BTreeMap::new();
     for (name, (location, body)) in drafts.macros {
@@ -76,7 +76,7 @@ pub(super) fn resolve(drafts: Drafts) -> Resolved {
         init,
         main,
         macros,
-        has_demosh,
+        demosh,
         diagnostics: names.diagnostics,
     }
 }
@@ -101,7 +101,8 @@ struct Names {
     /// Unknown words that have been looked at, and whether each is a slip: one warning each.
     looked_at: BTreeMap<String, bool>,
     diagnostics: Vec<Diagnostic>,
-    has_demosh: bool,
+    /// Where the first directive of demosh's is.
+    demosh: Option<Location>,
 }
 
 impl Names {
@@ -209,7 +210,9 @@ impl Names {
                     Element::Directive(directive) => directive.is_demosh(),
                     _ => false,
                 };
-                self.has_demosh |= demoshs;
+                if demoshs {
+                    self.demosh.get_or_insert_with(|| location.clone());
+                }
                 Some(element)
             }
             Err(problem) => {
@@ -300,6 +303,7 @@ impl Names {
         let (distance, near) = known
             .chain(macros)
             .filter(|candidate| candidate.len().abs_diff(word.len()) <= FARTHEST)
+            .filter(|candidate| !is_longer_name(word, candidate))
             .map(|candidate| (distance(word, candidate), candidate))
             .min_by_key(|(distance, _)| *distance)?;
         let is_near = (1..=FARTHEST).contains(&distance) && word.len() > 2 * distance;
@@ -374,11 +378,18 @@ fn calls_in(body: &[Placed]) -> Vec<&str> {
         .collect()
 }
 
+/// `show_5` is a name of its own, and no slip of `SHOW`.
+fn is_longer_name(word: &str, candidate: &str) -> bool {
+    let rest = word.to_lowercase();
+    let rest = rest.strip_prefix(&candidate.to_lowercase());
+    rest.is_some_and(|rest| rest.starts_with('_'))
+}
+
 /// How far a word is from another; all letters in the wrong case are one slip.
 fn distance(word: &str, candidate: &str) -> usize {
     let as_written = strsim::damerau_levenshtein(word, candidate);
     let in_any_case = strsim::damerau_levenshtein(&word.to_lowercase(), &candidate.to_lowercase());
-    in_any_case + usize::from(as_written > in_any_case)
+    in_any_case.max(usize::from(as_written > 0))
 }
 
 /// Words split as the shell does, joined by blanks; as they stand if they cannot be split.

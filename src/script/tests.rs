@@ -262,6 +262,8 @@ fn overrides_count_for_the_next_thing_that_is_executed() {
         ("#@wait 5\na", vec!["wait 5 (waits)", "$ a"]),
         ("#@HIDE\n#@wait\n#@waitafter\na", vec!["wait (waits)", "a"]),
         ("#@waitafter\nm", vec!["$ m (waits)", "b", "(pause)"]),
+        ("#@immed\n#@danger\na\nb", vec!["$ a", "$ b"]),
+        ("#@HIDE\n#@danger\na\nb", vec!["$ a", "b"]),
     ] {
         let text = format!("#@macro m\n b\n#@end\n#@SHOW\n{text}\n");
         assert_eq!(walked(parse("x.sh", &text)), seen, "{text}");
@@ -298,6 +300,8 @@ fn each_mistake_has_its_diagnostic() {
     for (text, message, severity) in [
         ("<!-- @sectoin A -->", "no directive", Severity::Warning),
         ("<!-- @Wait -->", "no directive", Severity::Warning),
+        ("<!-- @shwo -->", "no directive", Severity::Warning),
+        ("<!-- @wait -->\nwords", "starts hidden", Severity::Warning),
         ("<!-- @HIDE --> more", "takes no words", Severity::Warning),
         (
             "<!--@SHOW-->",
@@ -386,6 +390,8 @@ fn each_mistake_has_its_diagnostic() {
         "<!-- set -e -->",
         "`<!--@X-->`",
     ] {
+        let text = format!("{text}\n<!-- @SHOW -->\n");
+        let text = text.as_str();
         assert_eq!(
             load("x.md", &[("x.md", text)], None).diagnostics,
             [],

@@ -190,8 +190,10 @@ impl List {
     fn step(&mut self, command: &Command) -> Step {
         let overrides = std::mem::take(&mut self.overrides);
         let typed = command.role == Role::Typed;
-        let shown = typed || self.showing && !overrides.hide && !command.meta;
-        // A step of danger that is shown is always waited for.
+        // A step of danger is always shown and waited for.
+        let runs = matches!(command.role, Role::Bash | Role::Nested(_));
+        let wanted = self.showing && !overrides.hide && !command.meta;
+        let shown = typed || wanted || overrides.danger && runs;
         let no_wait = overrides.no_wait_before && !overrides.danger;
         Step {
             text: command.text.clone(),

@@ -36,10 +36,11 @@ pub fn draw(
         put(&lines, area, buffer);
         return Above::default();
     }
-    let lines = stage.page(state.visible_page());
+    let (lines, fresh) = stage.page(state.visible_page());
     let above = Above {
         rows: lines.len().saturating_sub(stage.height),
         height: stage.height,
+        fresh: lines.len() - fresh,
     };
     let first = above.rows.saturating_sub(state.scrolled);
     put(&lines[first..], area, buffer);
@@ -72,10 +73,16 @@ struct Stage<'a> {
 }
 
 impl Stage<'_> {
-    fn page(&self, blocks: &[Block]) -> Vec<Line<'static>> {
+    /// The rows of a page, and the first of them that is new.
+    fn page(&self, blocks: &[Block]) -> (Vec<Line<'static>>, usize) {
+        let mut fresh = None;
         let mut lines: Vec<Line<'static>> = Vec::new();
         let mut before: Option<&Block> = None;
-        for block in blocks.iter().filter(|block| !block.is_empty()) {
+        let seen = blocks
+            .iter()
+            .enumerate()
+            .filter(|(_, block)| !block.is_empty());
+        for (index, block) in seen {
             let commands = |b: &Block| matches!(b, Block::Command(_) | Block::Comment(_));
             let gap = match before {
                 None => false,
@@ -85,10 +92,14 @@ impl Stage<'_> {
             if gap && lines.last().is_some_and(|l| l.width() > 0) {
                 lines.push(Line::default());
             }
+            if index >= self.state.fresh {
+                fresh.get_or_insert(lines.len());
+            }
             lines.extend(self.block(block));
             before = Some(block);
         }
-        lines
+        let fresh = fresh.unwrap_or(lines.len());
+        (lines, fresh)
     }
 
     fn block(&self, block: &Block) -> Vec<Line<'static>> {
