@@ -13,6 +13,9 @@ use crate::diff::{Change, DiffLine, Verb};
 use crate::engine::{Above, Block, Check, CommandBlock, Phase, State, Visible};
 use crate::theme::{Theme, color};
 
+/// Prose in longer lines is hard to read from afar.
+const READABLE: usize = 100;
+
 /// Draws the page that the presenter looks at: its end, if it is longer than the stage and nobody has
 /// scrolled. Says what stands above that.
 pub fn draw(
@@ -105,7 +108,7 @@ impl Stage<'_> {
     fn block(&self, block: &Block) -> Vec<Line<'static>> {
         let theme = self.theme;
         match block {
-            Block::Prose(text) => prose::render(text, self.width, theme, self.code),
+            Block::Prose(text) => prose::render(text, self.width.min(READABLE), theme, self.code),
             Block::Comment(text) => self.wrapped(text, theme.ink(theme.dim)),
             Block::Print(text) => self.wrapped(text, theme.base()),
             Block::Notice(text) => self.wrapped(text, theme.ink(theme.warning)),
