@@ -5,6 +5,7 @@ use super::*;
 use crate::engine::Exit;
 use std::path::Path;
 use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 struct Show {
@@ -14,8 +15,26 @@ struct Show {
     _kubeconfig: tempfile::NamedTempFile,
 }
 
+/// Handles SIGINT as the program does: what is handled is the default again in programs that are
+/// started. Who started the tests may have ignored it.
+fn handle_interrupts() {
+    static HANDLED: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
+    HANDLED.get_or_init(|| {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .enable_all()
+            .build()
+            .unwrap();
+        let entered = runtime.enter();
+        drop(signal(SignalKind::interrupt()).unwrap());
+        drop(entered);
+        runtime
+    });
+}
+
 impl Show {
     fn start() -> Self {
+        handle_interrupts();
         let kubeconfig = tempfile::NamedTempFile::new().unwrap();
         fs::write(kubeconfig.path(), "ours").unwrap();
         let (sender, events) = unbounded_channel();
