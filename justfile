@@ -21,9 +21,9 @@ demo:
 bench:
     cargo bench --locked --bench figures
 
-# Accept changed screens after looking at them.
+# Accept changed screens and plans after looking at them.
 snap:
-    INSTA_UPDATE=always cargo test --locked --test footlights screens
+    INSTA_UPDATE=always cargo test --locked --test footlights -- screens plans
 
 # Licences and duplicates, by deny.toml; needs cargo-deny.
 deny:
