@@ -11,12 +11,15 @@
 //!                                                 mesh ──> proxy ─┘
 //! ```
 //!
-//! PURE: `admission`, `discovery`, `patch`, `protobuf`, `reconcile`, `resource`, `rest`, `routing`,
-//! `selector`, `status`, `store`, `table`, `watch`. The others do IO.
+//! PURE: `admission`, `apply`, `crd`, `discovery`, `openapi`, `patch`, `protobuf`, `reconcile`,
+//! `resource`, `rest`, `routing`, `schema`, `selector`, `status`, `store`, `table`, `watch`. The
+//! others do IO.
 
 pub mod admission;
 pub mod api;
+pub mod apply;
 pub mod body;
+pub mod crd;
 pub mod credentials;
 pub mod discovery;
 pub mod forward_proxy;
@@ -24,6 +27,7 @@ pub mod gateway;
 pub mod hub;
 pub mod kubelet;
 pub mod mesh;
+pub mod openapi;
 pub mod patch;
 pub mod profile;
 pub mod protobuf;
@@ -32,6 +36,7 @@ pub mod reconcile;
 pub mod resource;
 pub mod rest;
 pub mod routing;
+pub mod schema;
 pub mod selector;
 pub mod serve;
 pub mod status;
@@ -120,14 +125,14 @@ impl EmbeddedCluster {
             logs.clone(),
             stopped.clone(),
         ));
-        tokio::spawn(gateway::run(hub.clone(), proxy, stopped.clone()));
+        tokio::spawn(gateway::run(hub.clone(), proxy.clone(), stopped.clone()));
         let forward = TcpListener::bind(("127.0.0.1", 0)).await?;
         let forward_proxy = forward.local_addr()?;
         let gateways = Gateways(hub.clone());
         tokio::spawn(forward_proxy::run(forward, gateways, stopped.clone()));
         let api_hub = hub.clone();
         tokio::spawn(async move {
-            api::run(listener, &credentials, api_hub, logs, stopped).await;
+            api::run(listener, &credentials, api_hub, proxy, logs, stopped).await;
         });
         Ok(EmbeddedCluster {
             hub,

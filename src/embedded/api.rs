@@ -1,6 +1,7 @@
 //! The API over HTTPS: authentication, bodies and streams around the REST layer.
 
 use std::convert::Infallible;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,24 +9,29 @@ use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt};
 use http::{HeaderValue, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Limited, StreamBody};
+use http_body_util::{BodyExt, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use serde_json::Value;
 use tokio::net::TcpListener;
-use tokio_rustls::TlsAcceptor;
+use tokio::sync::Semaphore;
 
 use super::body::{Body, BoxError, boxed, full};
 use super::credentials::Credentials;
 use super::hub::Hub;
 use super::kubelet::{self, Logs};
-use super::rest::{self, LogRequest, Reply};
+use super::proxy::Proxy;
+use super::rest::{self, LogRequest, ProxyRequest, Reply};
 use super::routing::matching::decode;
-use super::serve::{Protocol, Stopped, connection};
+use super::serve::{Protocol, Stopped, Transport, serve};
 use super::status::ApiError;
 use super::watch::{WatchSpec, error_event};
 
 /// A request body larger than this is refused; a real server's limit is 3 MiB.
 const MAX_BODY: usize = 3 << 20;
+/// A request body slower than this is given up.
+const BODY_TIMEOUT: Duration = Duration::from_secs(30);
+/// Watches at once.
+const MAX_WATCHES: usize = 1_000;
 /// Bookmarks go out this often on an idle watch.
 const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 
@@ -33,8 +39,10 @@ const BOOKMARK_EVERY: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 struct Api {
     hub: Arc<Hub>,
+    proxy: Proxy,
     logs: Logs,
     authorization: Arc<str>,
+    watches: Arc<Semaphore>,
     stopped: Stopped,
 }
 
@@ -43,43 +51,32 @@ pub async fn run(
     listener: TcpListener,
     credentials: &Credentials,
     hub: Arc<Hub>,
+    proxy: Proxy,
     logs: Logs,
-    mut stopped: Stopped,
+    stopped: Stopped,
 ) {
-    let acceptor = TlsAcceptor::from(credentials.tls.clone());
     let api = Api {
         hub,
+        proxy,
         logs,
         authorization: format!("Bearer {}", credentials.token).into(),
+        watches: Arc::new(Semaphore::new(MAX_WATCHES)),
         stopped: stopped.clone(),
     };
-    loop {
-        let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
-            () = stopped.wait() => return,
-        };
-        let Ok((stream, _)) = accepted else {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-            continue;
-        };
-        let _ = stream.set_nodelay(true);
-        let (acceptor, api, stopped) = (acceptor.clone(), api.clone(), stopped.clone());
-        tokio::spawn(async move {
-            // A client that does not trust our CA ends here; that is its own message to show.
-            let Ok(stream) = acceptor.accept(stream).await else {
-                return;
-            };
-            let service = tower::service_fn(move |request| {
-                let api = api.clone();
-                async move { Ok::<_, Infallible>(api.answer(request).await) }
-            });
-            connection(stream, Protocol::Either, service, stopped).await;
-        });
-    }
+    let transport = Transport::Tls(credentials.tls.clone());
+    serve(listener, transport, Protocol::Either, stopped, move |_| {
+        let api = api.clone();
+        tower::service_fn(move |request| {
+            let api = api.clone();
+            async move { Ok::<_, Infallible>(api.answer(request).await) }
+        })
+    })
+    .await;
 }
 
 impl Api {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+        let known = etag_of(&request);
         let request = match self.read(request).await {
             Ok(request) => request,
             Err(error) => return refused(&error),
@@ -87,12 +84,22 @@ impl Api {
         match self.hub.request(&request) {
             Err(error) => refused(&error),
             Ok(Reply::Json {
+                body, media_type, ..
+            }) if is_document(&request.path) => {
+                cached(media_type, body.to_string().into_bytes(), known.as_deref())
+            }
+            Ok(Reply::Bytes(media_type, bytes)) if is_document(&request.path) => {
+                cached(media_type, bytes, known.as_deref())
+            }
+            Ok(Reply::Json {
                 code,
                 body,
                 media_type,
                 warnings,
             }) => document(code, media_type, &body, &warnings),
+            Ok(Reply::Bytes(media_type, bytes)) => respond(200, media_type, full(bytes)),
             Ok(Reply::Text(code, text)) => respond(code, "text/plain", full(text)),
+            Ok(Reply::Proxy(to)) => self.pass_on(request, to).await,
             Ok(Reply::Watch(spec)) => self.watch(spec),
             Ok(Reply::Log(asked)) => self.log(asked),
         }
@@ -104,11 +111,12 @@ impl Api {
             value.unwrap_or("").to_owned()
         };
         let path = request.uri().path().to_owned();
-        let open = matches!(
-            path.as_str(),
-            "/version" | "/livez" | "/readyz" | "/healthz"
-        );
-        if !open && header(header::AUTHORIZATION) != *self.authorization {
+        let authority = request.uri().authority().map(|a| a.to_string());
+        let host = authority.unwrap_or_else(|| header(header::HOST));
+        if !is_local(&host) {
+            return Err(ApiError::foreign_host(&host));
+        }
+        if !same(&header(header::AUTHORIZATION), &self.authorization) {
             return Err(ApiError::unauthorized());
         }
         let query = request.uri().query().unwrap_or("");
@@ -124,20 +132,47 @@ impl Api {
             query,
             content_type: header(header::CONTENT_TYPE),
             accept: header(header::ACCEPT),
+            user_agent: header(header::USER_AGENT),
             body: Vec::new(),
         };
-        let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
+        let body = Limited::new(request.into_body(), MAX_BODY).collect();
+        let body = tokio::time::timeout(BODY_TIMEOUT, body)
+            .await
+            .map_err(|_| ApiError::bad_request("the request's body took too long"))?;
         read.body = body
-            .map_err(|e| ApiError::bad_request(format!("reading the request's body: {e}")))?
+            .map_err(|error| match error.is::<LengthLimitError>() {
+                true => ApiError::too_large(MAX_BODY),
+                false => ApiError::bad_request(format!("reading the request's body: {error}")),
+            })?
             .to_bytes()
             .to_vec();
         Ok(read)
     }
 
+    /// A request through the API server to a Service or pod.
+    async fn pass_on(&self, request: rest::Request, to: ProxyRequest) -> Response<Body> {
+        let outgoing = Request::builder()
+            .method(request.method.as_str())
+            .uri(&to.path)
+            .header(header::HOST, "localhost")
+            .header(header::CONTENT_TYPE, request.content_type)
+            .header(header::USER_AGENT, request.user_agent)
+            .body(full(request.body));
+        let Ok(outgoing) = outgoing else {
+            return refused(&ApiError::bad_request("the path to proxy to is not valid"));
+        };
+        let at = to.endpoints[fastrand::usize(..to.endpoints.len())];
+        self.proxy.straight_to(outgoing, at).await
+    }
+
     fn watch(&self, spec: WatchSpec) -> Response<Body> {
+        let Ok(permit) = self.watches.clone().try_acquire_owned() else {
+            return refused(&ApiError::too_many_watches(MAX_WATCHES));
+        };
         let (mut sender, receiver) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(16);
         let (hub, mut stopped) = (self.hub.clone(), self.stopped.clone());
         tokio::spawn(async move {
+            let _permit = permit;
             let timeout = Duration::from_secs(spec.timeout_seconds.unwrap_or(3600));
             let end = tokio::time::Instant::now() + timeout;
             let mut revisions = hub.revisions();
@@ -210,6 +245,51 @@ impl Api {
         });
         stream("text/plain", receiver)
     }
+}
+
+/// The `If-None-Match` of a request.
+fn etag_of(request: &Request<Incoming>) -> Option<String> {
+    let value = request.headers().get(header::IF_NONE_MATCH)?;
+    value.to_str().ok().map(str::to_owned)
+}
+
+/// True for discovery and OpenAPI, which clients keep and ask about again.
+fn is_document(path: &str) -> bool {
+    path == "/api" || path == "/apis" || path.starts_with("/openapi/")
+}
+
+/// A document with its `ETag`, or 304 if the client has it.
+fn cached(media_type: &'static str, bytes: Vec<u8>, known: Option<&str>) -> Response<Body> {
+    let mut hasher = std::hash::DefaultHasher::new();
+    bytes.hash(&mut hasher);
+    let etag = format!("\"{:016X}\"", hasher.finish());
+    let mut response = if known == Some(etag.as_str()) {
+        respond(304, media_type, full(""))
+    } else {
+        respond(200, media_type, full(bytes))
+    };
+    let headers = response.headers_mut();
+    headers.insert(header::VARY, HeaderValue::from_static("Accept"));
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public"));
+    if let Ok(etag) = HeaderValue::from_str(&etag) {
+        headers.insert(header::ETAG, etag);
+    }
+    response
+}
+
+/// A page of another site may name this port, but not with a Host of this machine's.
+fn is_local(host: &str) -> bool {
+    let name = match host.rsplit_once(':') {
+        Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
+        _ => host,
+    };
+    ["127.0.0.1", "localhost", "[::1]", "kubernetes"].contains(&name)
+}
+
+/// Compares without telling by its time where two texts differ.
+fn same(a: &str, b: &str) -> bool {
+    let differ = a.bytes().zip(b.bytes()).fold(0, |d, (a, b)| d | (a ^ b));
+    a.len() == b.len() && differ == 0
 }
 
 fn line(event: &Value) -> Frame<Bytes> {

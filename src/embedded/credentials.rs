@@ -87,7 +87,7 @@ impl Credentials {
 }
 
 fn token() -> String {
-    let mut bytes = [0_u8; 24];
+    let mut bytes = [0_u8; 32];
     // ring's generator is the operating system's; it fails only where nothing else would work.
     let filled = rustls::crypto::ring::default_provider()
         .secure_random

@@ -1,7 +1,4 @@
-//! Discovery and OpenAPI: what the API says of itself. Pure.
-//!
-//! The OpenAPI documents name paths and the parameters that kubectl looks for; they carry no
-//! schemas yet, so kubectl falls back to its built-in types for strategic merge patches.
+//! Discovery: the groups, versions and resources that the API serves, in both forms. Pure.
 
 use serde_json::{Map, Value, json};
 
@@ -18,6 +15,35 @@ const VERBS: [&str; 8] = [
     "watch",
 ];
 
+/// A question that is posted and not stored.
+pub struct Review {
+    /// Its group; the version is `v1`.
+    pub group: &'static str,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Where it is posted.
+    pub plural: &'static str,
+}
+
+/// All reviews that are answered (`rest::review`).
+pub const REVIEWS: [Review; 3] = [
+    Review {
+        group: "authentication.k8s.io",
+        kind: "SelfSubjectReview",
+        plural: "selfsubjectreviews",
+    },
+    Review {
+        group: "authorization.k8s.io",
+        kind: "SelfSubjectAccessReview",
+        plural: "selfsubjectaccessreviews",
+    },
+    Review {
+        group: "authorization.k8s.io",
+        kind: "SelfSubjectRulesReview",
+        plural: "selfsubjectrulesreviews",
+    },
+];
+
 /// `/version`: a server of the Kubernetes release that the API follows.
 pub fn version() -> Value {
     json!({
@@ -27,20 +53,76 @@ pub fn version() -> Value {
     })
 }
 
+/// The paths that `/` lists.
+pub fn paths(registry: &Registry) -> Value {
+    let mut paths = vec!["/api".to_owned(), "/api/v1".to_owned(), "/apis".to_owned()];
+    for group in groups(registry) {
+        paths.push(format!("/apis/{group}"));
+        paths.extend(
+            versions(registry, group)
+                .iter()
+                .map(|v| format!("/apis/{group}/{v}")),
+        );
+    }
+    let others = [
+        "/healthz",
+        "/livez",
+        "/openapi/v2",
+        "/openapi/v3",
+        "/readyz",
+        "/version",
+    ];
+    paths.extend(others.map(str::to_owned));
+    json!({"paths": paths})
+}
+
+/// The groups but for core, each once.
+fn groups(registry: &Registry) -> Vec<&str> {
+    let mut groups: Vec<&str> = registry.groups();
+    groups.retain(|g| !g.is_empty());
+    for review in &REVIEWS {
+        if !groups.contains(&review.group) {
+            groups.push(review.group);
+        }
+    }
+    groups
+}
+
+fn versions<'a>(registry: &'a Registry, group: &str) -> Vec<&'a str> {
+    let versions = registry.versions(group);
+    if versions.is_empty() && REVIEWS.iter().any(|r| r.group == group) {
+        return vec!["v1"];
+    }
+    versions
+}
+
+/// True if the group is served.
+pub fn has_group(registry: &Registry, group: &str) -> bool {
+    !group.is_empty() && !versions(registry, group).is_empty()
+}
+
+fn reviews(group: &str) -> impl Iterator<Item = &'static Review> {
+    let group = group.to_owned();
+    REVIEWS.iter().filter(move |r| r.group == group)
+}
+
 /// `APIGroupDiscoveryList` for `/api` (core group only) or `/apis` (all others).
 pub fn aggregated(registry: &Registry, core: bool) -> Value {
-    let items: Vec<Value> = registry
-        .groups()
+    let groups = if core { vec![""] } else { groups(registry) };
+    let items: Vec<Value> = groups
         .into_iter()
-        .filter(|g| g.is_empty() == core)
         .map(|group| {
-            let versions: Vec<Value> = registry
-                .versions(group)
+            let versions: Vec<Value> = versions(registry, group)
                 .into_iter()
                 .map(|version| {
-                    let resources: Vec<Value> = served(registry, group, version)
+                    let mut resources: Vec<Value> = served(registry, group, version)
                         .map(|r| aggregated_resource(r, version))
                         .collect();
+                    resources.extend(reviews(group).map(|r| {
+                        json!({"resource": r.plural, "scope": "Cluster", "verbs": ["create"],
+                               "singularResource": r.kind.to_lowercase(), "responseKind":
+                               {"group": group, "version": version, "kind": r.kind}})
+                    }));
                     json!({"version": version, "resources": resources, "freshness": "Current"})
                 })
                 .collect();
@@ -67,8 +149,7 @@ fn aggregated_resource(resource: &Resource, version: &str) -> Value {
     if !resource.categories.is_empty() {
         entry["categories"] = json!(resource.categories);
     }
-    let subresources: Vec<Value> = resource
-        .subresources
+    let subresources: Vec<Value> = subresources(resource, version)
         .iter()
         .map(|name| {
             json!({"subresource": name, "responseKind": subresource_kind(resource, version, name),
@@ -81,6 +162,10 @@ fn aggregated_resource(resource: &Resource, version: &str) -> Value {
     entry
 }
 
+fn subresources<'a>(resource: &'a Resource, version: &str) -> &'a [String] {
+    resource.version(version).map_or(&[], |v| &v.subresources)
+}
+
 /// The legacy `APIVersions` of `/api`.
 pub fn api_versions() -> Value {
     json!({"kind": "APIVersions", "versions": ["v1"], "serverAddressByClientCIDRs": []})
@@ -88,10 +173,8 @@ pub fn api_versions() -> Value {
 
 /// The legacy `APIGroupList` of `/apis`.
 pub fn api_groups(registry: &Registry) -> Value {
-    let groups: Vec<Value> = registry
-        .groups()
+    let groups: Vec<Value> = groups(registry)
         .into_iter()
-        .filter(|g| !g.is_empty())
         .map(|g| api_group(registry, g))
         .collect();
     json!({"kind": "APIGroupList", "apiVersion": "v1", "groups": groups})
@@ -99,8 +182,7 @@ pub fn api_groups(registry: &Registry) -> Value {
 
 /// The legacy `APIGroup` of `/apis/GROUP`.
 pub fn api_group(registry: &Registry, group: &str) -> Value {
-    let versions: Vec<Value> = registry
-        .versions(group)
+    let versions: Vec<Value> = versions(registry, group)
         .into_iter()
         .map(|v| json!({"groupVersion": format!("{group}/{v}"), "version": v}))
         .collect();
@@ -112,12 +194,18 @@ pub fn api_group(registry: &Registry, group: &str) -> Value {
 pub fn api_resources(registry: &Registry, group: &str, version: &str) -> Option<Value> {
     let mut resources = Vec::new();
     for resource in served(registry, group, version) {
-        resources.push(json!({
+        let mut entry = json!({
             "name": resource.plural, "singularName": resource.singular,
             "namespaced": resource.namespaced(), "kind": resource.kind, "verbs": VERBS,
-            "shortNames": resource.short, "categories": resource.categories,
-        }));
-        for name in &resource.subresources {
+        });
+        if !resource.short.is_empty() {
+            entry["shortNames"] = json!(resource.short);
+        }
+        if !resource.categories.is_empty() {
+            entry["categories"] = json!(resource.categories);
+        }
+        resources.push(entry);
+        for name in subresources(resource, version) {
             let kind = subresource_kind(resource, version, name);
             resources.push(json!({
                 "name": format!("{}/{name}", resource.plural), "singularName": "",
@@ -126,62 +214,25 @@ pub fn api_resources(registry: &Registry, group: &str, version: &str) -> Option<
             }));
         }
     }
+    if version == "v1" {
+        resources.extend(reviews(group).map(|r| {
+            json!({"name": r.plural, "singularName": r.kind.to_lowercase(), "namespaced": false,
+                   "kind": r.kind, "verbs": ["create"]})
+        }));
+    }
     (!resources.is_empty()).then(|| {
-        let group_version = group_version(group, version);
+        let group_version = if group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{group}/{version}")
+        };
         json!({"kind": "APIResourceList", "apiVersion": "v1", "groupVersion": group_version,
                "resources": resources})
     })
 }
 
-/// `/openapi/v3`: one document a group and version.
-pub fn openapi_index(registry: &Registry) -> Value {
-    let mut paths = Map::new();
-    for group in registry.groups() {
-        for version in registry.versions(group) {
-            let path = root_path(group, version);
-            let url = format!("/openapi/v3/{path}?hash=footlights1");
-            paths.insert(path, json!({"serverRelativeURL": url}));
-        }
-    }
-    json!({"paths": paths})
-}
-
-/// `/openapi/v3/apis/GROUP/VERSION`, if it is served.
-pub fn openapi(registry: &Registry, group: &str, version: &str) -> Option<Value> {
-    let mut paths = Map::new();
-    for resource in served(registry, group, version) {
-        let scope = if resource.namespaced() {
-            "namespaces/{namespace}/"
-        } else {
-            ""
-        };
-        let root = root_path(group, version);
-        let path = format!("/{root}/{scope}{}/{{name}}", resource.plural);
-        let operation = |action: &str| {
-            json!({
-                "x-kubernetes-action": action,
-                "x-kubernetes-group-version-kind":
-                    {"group": group, "version": version, "kind": resource.kind},
-                "parameters": [parameter("dryRun"), parameter("fieldManager"),
-                               parameter("fieldValidation")],
-                "responses": {},
-            })
-        };
-        let mut patch = operation("patch");
-        patch["requestBody"] = json!({"content": {"application/merge-patch+json": {}}});
-        paths.insert(path, json!({"patch": patch, "put": operation("put")}));
-    }
-    (!paths.is_empty()).then(|| {
-        json!({"openapi": "3.0.0", "info": {"title": "Footlights embedded cluster", "version": "v1"},
-               "paths": paths, "components": {"schemas": {}}})
-    })
-}
-
-fn parameter(name: &str) -> Value {
-    json!({"name": name, "in": "query", "schema": {"type": "string", "uniqueItems": true}})
-}
-
-fn served<'a>(
+/// The resources of a group and version.
+pub fn served<'a>(
     registry: &'a Registry,
     group: &'a str,
     version: &'a str,
@@ -189,7 +240,7 @@ fn served<'a>(
     registry
         .iter()
         .map(AsRef::as_ref)
-        .filter(move |r| r.group == group && r.versions.iter().any(|v| v.name == version))
+        .filter(move |r| r.group == group && r.version(version).is_some())
 }
 
 fn scope(resource: &Resource) -> &'static str {
@@ -201,33 +252,21 @@ fn scope(resource: &Resource) -> &'static str {
 }
 
 fn subresource_kind(resource: &Resource, version: &str, name: &str) -> Value {
-    if name == "scale" {
-        json!({"group": "autoscaling", "version": "v1", "kind": "Scale"})
-    } else {
-        json!({"group": resource.group, "version": version, "kind": resource.kind})
+    match name {
+        "scale" => json!({"group": "autoscaling", "version": "v1", "kind": "Scale"}),
+        "exec" => json!({"group": "", "version": "v1", "kind": "PodExecOptions"}),
+        "attach" => json!({"group": "", "version": "v1", "kind": "PodAttachOptions"}),
+        "portforward" => json!({"group": "", "version": "v1", "kind": "PodPortForwardOptions"}),
+        _ => json!({"group": resource.group, "version": version, "kind": resource.kind}),
     }
 }
 
 fn subresource_verbs(name: &str) -> &'static [&'static str] {
-    if name == "log" {
-        &["get"]
-    } else {
-        &["get", "patch", "update"]
-    }
-}
-
-fn group_version(group: &str, version: &str) -> String {
-    if group.is_empty() {
-        version.to_owned()
-    } else {
-        format!("{group}/{version}")
-    }
-}
-
-fn root_path(group: &str, version: &str) -> String {
-    if group.is_empty() {
-        format!("api/{version}")
-    } else {
-        format!("apis/{group}/{version}")
+    match name {
+        "log" => &["get"],
+        "finalize" => &["update"],
+        "exec" | "attach" | "portforward" => &["create", "get"],
+        "proxy" => &["create", "delete", "get", "patch", "update"],
+        _ => &["get", "patch", "update"],
     }
 }

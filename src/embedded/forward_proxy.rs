@@ -15,19 +15,25 @@ use tokio::net::TcpListener;
 
 use super::Gateways;
 use super::body::{Body, boxed, full};
-use super::serve::{Protocol, Stopped, serve};
+use super::serve::{Protocol, Stopped, Transport, serve};
 
 /// Serves the proxy until stopped.
 pub async fn run(listener: TcpListener, gateways: Gateways, stopped: Stopped) {
     let client: Client<HttpConnector, Body> = Client::builder(TokioExecutor::new()).build_http();
     let client = Arc::new(client);
-    serve(listener, Protocol::Http1, stopped, move |_| {
-        let (gateways, client) = (gateways.clone(), client.clone());
-        tower::service_fn(move |request: Request<Incoming>| {
+    serve(
+        listener,
+        Transport::Plain,
+        Protocol::Http1,
+        stopped,
+        move |_| {
             let (gateways, client) = (gateways.clone(), client.clone());
-            async move { Ok::<_, Infallible>(pass(&gateways, &client, request).await) }
-        })
-    })
+            tower::service_fn(move |request: Request<Incoming>| {
+                let (gateways, client) = (gateways.clone(), client.clone());
+                async move { Ok::<_, Infallible>(pass(&gateways, &client, request).await) }
+            })
+        },
+    )
     .await;
 }
 

@@ -14,7 +14,7 @@ use super::proxy::Proxy;
 use super::routing::RequestHead;
 use super::routing::attach::{self, GATEWAYS};
 use super::routing::table::ObjectRef;
-use super::serve::{Protocol, Stop, Stopped, serve, stop};
+use super::serve::{Protocol, Stop, Stopped, Transport, serve, stop};
 
 /// A Gateway's listener port.
 type Port = (ObjectRef, u16);
@@ -112,21 +112,27 @@ async fn bind(ip: IpAddr, port: u16) -> std::io::Result<(TcpListener, SocketAddr
 fn accept(hub: &Arc<Hub>, proxy: &Proxy, listener: TcpListener, port: Port) -> Stop {
     let (stop, stopped) = stop();
     let (hub, proxy) = (hub.clone(), proxy.clone());
-    tokio::spawn(serve(listener, Protocol::Either, stopped, move |peer| {
-        let (hub, proxy, port) = (hub.clone(), proxy.clone(), port.clone());
-        tower::service_fn(move |mut request: Request<Incoming>| {
+    tokio::spawn(serve(
+        listener,
+        Transport::Plain,
+        Protocol::Either,
+        stopped,
+        move |peer| {
             let (hub, proxy, port) = (hub.clone(), proxy.clone(), port.clone());
-            async move {
-                forwarded(&mut request, peer);
-                let table = hub.table();
-                let decide = |head: &RequestHead<'_>| {
-                    table.at_gateway(&port.0, port.1, head, &mut fastrand::Rng::new())
-                };
-                let response = proxy.handle(request.map(boxed), decide).await;
-                Ok::<_, std::convert::Infallible>(response)
-            }
-        })
-    }));
+            tower::service_fn(move |mut request: Request<Incoming>| {
+                let (hub, proxy, port) = (hub.clone(), proxy.clone(), port.clone());
+                async move {
+                    forwarded(&mut request, peer);
+                    let table = hub.table();
+                    let decide = |head: &RequestHead<'_>| {
+                        table.at_gateway(&port.0, port.1, head, &mut fastrand::Rng::new())
+                    };
+                    let response = proxy.handle(request.map(boxed), decide).await;
+                    Ok::<_, std::convert::Infallible>(response)
+                }
+            })
+        },
+    ));
     stop
 }
 

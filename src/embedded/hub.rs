@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
-use super::reconcile::{Facts, reconcile};
+use super::reconcile::{Facts, Touched, reconcile};
 use super::resource::Registry;
 use super::rest::{self, Reply, Request, State};
 use super::routing::table::ObjectRef;
@@ -29,6 +29,15 @@ struct Inner {
     facts: Facts,
 }
 
+/// Which changes the controllers look at.
+#[derive(Clone, Copy)]
+enum Since {
+    /// Those since they last ran.
+    LastTime,
+    /// All: what they know besides the store has changed.
+    Ever,
+}
+
 impl Hub {
     /// An empty cluster.
     pub fn new(seed: u64) -> Self {
@@ -36,7 +45,7 @@ impl Hub {
             inner: Mutex::new(Inner {
                 state: State {
                     store: Store::new(seed),
-                    registry: Registry::new(),
+                    registry: Registry::built_in(),
                 },
                 facts: Facts::default(),
             }),
@@ -50,7 +59,7 @@ impl Hub {
         let mut inner = self.lock();
         let now = now();
         let reply = rest::handle(&mut inner.state, request, &now)?;
-        self.settle(&mut inner, &now);
+        self.settle(&mut inner, Since::LastTime, &now);
         Ok(reply)
     }
 
@@ -60,7 +69,7 @@ impl Hub {
         let now = now();
         let stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let result = change(&mut inner.state, &stamp);
-        self.settle(&mut inner, &now);
+        self.settle(&mut inner, Since::LastTime, &now);
         result
     }
 
@@ -69,7 +78,7 @@ impl Hub {
         let mut inner = self.lock();
         learn(&mut inner.facts);
         let now = now();
-        self.settle_always(&mut inner, &now);
+        self.settle(&mut inner, Since::Ever, &now);
     }
 
     /// Where Gateways' listeners are bound.
@@ -105,17 +114,20 @@ impl Hub {
         watch.poll(&self.lock().state, &now())
     }
 
-    fn settle(&self, inner: &mut Inner, now: &jiff::Timestamp) {
-        if inner.state.store.revision() != *self.revision.borrow() {
-            self.settle_always(inner, now);
-        }
-    }
-
-    fn settle_always(&self, inner: &mut Inner, now: &jiff::Timestamp) {
+    fn settle(&self, inner: &mut Inner, since: Since, now: &jiff::Timestamp) {
         let stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        reconcile(&mut inner.state, &inner.facts, &stamp);
-        let table = Arc::new(routing::compile(&inner.state.store));
-        *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+        let since = match since {
+            Since::LastTime => *self.revision.borrow(),
+            Since::Ever => 0,
+        };
+        if since == inner.state.store.revision() {
+            return;
+        }
+        reconcile(&mut inner.state, &inner.facts, since, &stamp);
+        if Touched::since(&inner.state.store, since).routing() {
+            let table = Arc::new(routing::compile(&inner.state.store));
+            *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
+        }
         self.revision.send_replace(inner.state.store.revision());
     }
 

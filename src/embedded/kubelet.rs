@@ -11,8 +11,10 @@ use super::body::boxed;
 use super::hub::Hub;
 use super::mesh::Mesh;
 use super::proxy::Proxy;
+use super::reconcile::events::{Happening, tell};
+use super::rest::State;
 use super::routing::compile::PORTS_ANNOTATION;
-use super::serve::{Stop, Stopped, serve, stop};
+use super::serve::{Stop, Stopped, Transport, serve, stop};
 use super::store::{Key, Object};
 use super::workloads::{self, Container, Log};
 
@@ -34,6 +36,12 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, logs: Logs, mut stopped: Stopped) 
         running.retain(|u, _| alive.contains(u));
         lock(&logs).retain(|u, _| alive.contains(u));
         for (key, pod) in pods {
+            if pod["metadata"]["deletionTimestamp"].is_string() {
+                // Its listeners close; requests under way are finished by their connections.
+                running.remove(&uid(&pod));
+                hub.change(|state, now| end(state, &key, &pod, now));
+                continue;
+            }
             if running.contains_key(&uid(&pod)) {
                 continue;
             }
@@ -48,6 +56,21 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, logs: Logs, mut stopped: Stopped) 
             changed = revisions.changed() => if changed.is_err() { return },
             () = stopped.wait() => return,
         }
+    }
+}
+
+/// A pod whose containers have ended goes, unless a finalizer holds it.
+fn end(state: &mut State, key: &Key, pod: &Value, now: &str) {
+    let held = pod["metadata"]["finalizers"]
+        .as_array()
+        .is_some_and(|f| !f.is_empty());
+    if !held {
+        state.store.delete(key);
+    } else if pod["metadata"]["deletionGracePeriodSeconds"] != 0 {
+        state.store.update(key, now, |o| {
+            o["metadata"]["deletionGracePeriodSeconds"] = json!(0);
+            o["status"]["phase"] = json!("Succeeded");
+        });
     }
 }
 
@@ -79,7 +102,7 @@ async fn start(
             log: log.clone(),
         };
         let Some(workload) = workloads::find(&container) else {
-            report_unknown_image(hub, key, pod, image);
+            report_unknown_image(hub, pod, image);
             statuses.push(container_status(spec, Err(image)));
             continue;
         };
@@ -98,14 +121,20 @@ async fn start(
             };
             let (stop, stopped) = stop();
             let router = workload.router.clone();
-            tokio::spawn(serve(listener, workload.protocol, stopped, move |peer| {
-                let mut router = router.clone();
-                tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-                    request.extensions_mut().insert(peer);
-                    let answer = router.call(request.map(axum::body::Body::new));
-                    async move { answer.await.map(|response| response.map(boxed)) }
-                })
-            }));
+            tokio::spawn(serve(
+                listener,
+                Transport::Plain,
+                workload.protocol,
+                stopped,
+                move |peer| {
+                    let mut router = router.clone();
+                    tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+                        request.extensions_mut().insert(peer);
+                        let answer = router.call(request.map(axum::body::Body::new));
+                        async move { answer.await.map(|response| response.map(boxed)) }
+                    })
+                },
+            ));
             stops.push(stop);
             ports.push(format!("{port}={address}"));
         }
@@ -117,7 +146,7 @@ async fn start(
             if o["metadata"]["uid"] == uid {
                 o["metadata"]["annotations"][PORTS_ANNOTATION] = json!(ports.join(","));
                 let start = o["metadata"]["creationTimestamp"].clone();
-                o["status"] = pod_status(&statuses, ip, &start, now);
+                o["status"] = pod_status(&statuses, ip, &start, qos_class(&o["spec"]), now);
             }
         });
     });
@@ -158,7 +187,18 @@ fn container_status(spec: &Value, outcome: Result<(), &str>) -> Value {
            "started": outcome.is_ok(), "restartCount": 0, "state": state, "lastState": {}})
 }
 
-fn pod_status(containers: &[Value], ip: &str, start: &Value, now: &str) -> Value {
+/// Guaranteed pods, whose every limit is its request, are not told apart.
+fn qos_class(spec: &Value) -> &'static str {
+    let containers = spec["containers"].as_array().into_iter().flatten();
+    let mut asked = containers.flat_map(|c| ["limits", "requests"].map(|f| &c["resources"][f]));
+    if asked.any(|r| r.as_object().is_some_and(|r| !r.is_empty())) {
+        "Burstable"
+    } else {
+        "BestEffort"
+    }
+}
+
+fn pod_status(containers: &[Value], ip: &str, start: &Value, qos: &str, now: &str) -> Value {
     let ready = containers.iter().all(|c| c["ready"] == true);
     let flag = if ready { "True" } else { "False" };
     let condition = |kind: &str, status: &str| {
@@ -180,27 +220,22 @@ fn pod_status(containers: &[Value], ip: &str, start: &Value, now: &str) -> Value
         "conditions": [condition("Initialized", "True"), condition("Ready", flag),
                        condition("ContainersReady", flag), condition("PodScheduled", "True")],
         "containerStatuses": containers, "hostIP": "127.0.0.1", "podIP": ip,
-        "podIPs": [{"ip": ip}], "qosClass": "Burstable", "startTime": start,
+        "podIPs": [{"ip": ip}], "qosClass": qos, "startTime": start,
     })
 }
 
-fn report_unknown_image(hub: &Hub, key: &Key, pod: &Value, image: &str) {
+fn report_unknown_image(hub: &Hub, pod: &Value, image: &str) {
     let message = format!(
-        "Failed to pull image \"{image}\": the embedded cluster has no such image; it runs the \
-         Faces images (faces-smiley, faces-color, faces-face, faces-gui, faces-workload)"
+        "Failed to pull image \"{image}\": the embedded cluster has no such image; it runs {}",
+        workloads::known()
     );
     hub.change(|state, now| {
-        let name = format!("{}.{}", key.name, state.store.suffix(10));
-        let event = json!({
-            "apiVersion": "v1", "kind": "Event",
-            "metadata": {"name": name, "namespace": key.namespace},
-            "involvedObject": {"kind": "Pod", "namespace": key.namespace, "name": key.name,
-                               "uid": pod["metadata"]["uid"], "apiVersion": "v1"},
-            "type": "Warning", "reason": "Failed", "message": message, "count": 1,
-            "firstTimestamp": now, "lastTimestamp": now, "source": {"component": "footlights"},
-        });
-        state
-            .store
-            .put(Key::new("events", &key.namespace, &name), event, now);
+        let happening = Happening {
+            kind: "Warning",
+            reason: "Failed",
+            message: &message,
+            component: "kubelet",
+        };
+        tell(state, pod, happening, now);
     });
 }

@@ -1,10 +1,10 @@
 //! The patch types of the API, as functions from object and patch to object.
 //!
-//! Pure. Strategic merge follows Kubernetes' rules for the lists of built-in kinds; the list keys
-//! are the `patchMergeKey`s of the API's own types.
+//! Pure. Strategic merge follows Kubernetes' rules for the lists of built-in kinds.
 
 use serde_json::{Map, Value};
 
+use super::schema::{List, Schema};
 use super::status::ApiError;
 
 /// A patch type, from the request's `Content-Type`.
@@ -30,17 +30,28 @@ impl PatchType {
     }
 }
 
-/// Applies a patch.
-pub fn apply(kind: PatchType, object: &Value, patch: &Value) -> Result<Value, ApiError> {
+/// Operations of one JSON patch; a real server's limit.
+const MOST_OPERATIONS: usize = 10_000;
+
+/// Applies a patch; a strategic one by the object's schema.
+pub fn apply(
+    kind: PatchType,
+    object: &Value,
+    patch: &Value,
+    schema: Option<&Schema>,
+) -> Result<Value, ApiError> {
     let mut result = object.clone();
     match kind {
         PatchType::Merge => json_patch::merge(&mut result, patch),
-        PatchType::Strategic => strategic(&mut result, patch),
+        PatchType::Strategic => strategic(&mut result, patch, schema),
         PatchType::Json => {
             let patch: json_patch::Patch = serde_json::from_value(patch.clone())
                 .map_err(|e| ApiError::bad_request(format!("error decoding patch: {e}")))?;
+            if patch.len() > MOST_OPERATIONS {
+                return Err(ApiError::too_large(MOST_OPERATIONS));
+            }
             json_patch::patch(&mut result, &patch).map_err(|e| {
-                ApiError::bad_request(format!("the server rejected our request: {e}"))
+                ApiError::unprocessable(format!("the server rejected our request: {e}"))
             })?;
         }
     }
@@ -76,34 +87,9 @@ pub fn three_way_merge(original: &Value, modified: &Value, live: &Value) -> Valu
     Value::Object(patch)
 }
 
-/// The key by which the items of a list are told apart, by the list's field name.
-fn merge_key(field: &str) -> Option<&'static str> {
-    Some(match field {
-        "containers"
-        | "initContainers"
-        | "ephemeralContainers"
-        | "env"
-        | "volumes"
-        | "imagePullSecrets" => "name",
-        "volumeMounts" => "mountPath",
-        "conditions" => "type",
-        "hostAliases" | "podIPs" | "hostIPs" => "ip",
-        "ownerReferences" => "uid",
-        "topologySpreadConstraints" => "topologyKey",
-        _ => return None,
-    })
-}
-
-/// `ports` are told apart by `containerPort` in a container and by `port` in a Service.
-fn ports_key(items: &[Value]) -> &'static str {
-    if items.iter().any(|i| i.get("containerPort").is_some()) {
-        "containerPort"
-    } else {
-        "port"
-    }
-}
-
-fn strategic(target: &mut Value, patch: &Value) {
+/// Lays a strategic merge patch over an object. Lists merge by the first of their schema's keys,
+/// which is the `patchMergeKey` of Kubernetes' own types.
+fn strategic(target: &mut Value, patch: &Value, schema: Option<&Schema>) {
     let Some(changes) = patch.as_object() else {
         *target = patch.clone();
         return;
@@ -125,23 +111,34 @@ fn strategic(target: &mut Value, patch: &Value) {
     if let Some(keep) = changes.get("$retainKeys").and_then(Value::as_array) {
         fields.retain(|k, _| keep.iter().any(|v| v == k));
     }
+    let below = |field: &str| schema.and_then(|s| s.field(field)).map(AsRef::as_ref);
     for (key, value) in changes {
         if let Some(list) = key.strip_prefix("$deleteFromPrimitiveList/") {
             delete_from_list(fields.get_mut(list), value);
         } else if key.starts_with('$') {
             continue;
-        } else if value.is_null() {
+        } else if value.is_null() || value["$patch"] == "delete" {
             fields.remove(key);
         } else if let Some(items) = value.as_array() {
-            merge_list(fields.entry(key.clone()).or_insert(Value::Null), items, key);
+            let list = fields.entry(key.clone()).or_insert(Value::Null);
+            merge_list(list, items, below(key));
         } else {
-            strategic(fields.entry(key.clone()).or_insert(Value::Null), value);
+            let field = fields.entry(key.clone()).or_insert(Value::Null);
+            strategic(field, value, below(key));
         }
     }
     for (key, order) in changes {
         if let Some(list) = key.strip_prefix("$setElementOrder/") {
-            reorder(fields.get_mut(list), order, list);
+            reorder(fields.get_mut(list), order, merge_key(below(list)));
         }
+    }
+}
+
+/// The key by which the items of a list are told apart; none if they are not.
+fn merge_key(schema: Option<&Schema>) -> Option<&str> {
+    match &schema?.list {
+        List::Map(keys) => keys.first().map(String::as_str),
+        List::Set | List::Atomic => None,
     }
 }
 
@@ -151,55 +148,46 @@ fn delete_from_list(list: Option<&mut Value>, gone: &Value) {
     }
 }
 
-fn merge_list(target: &mut Value, items: &[Value], field: &str) {
-    if field == "finalizers" {
-        let mut merged = target.as_array().cloned().unwrap_or_default();
-        merged.extend(
-            items
-                .iter()
-                .filter(|i| !target_contains(target, i))
-                .cloned(),
-        );
+fn merge_list(target: &mut Value, items: &[Value], schema: Option<&Schema>) {
+    let mut merged = target.as_array().cloned().unwrap_or_default();
+    if schema.is_some_and(|s| s.list == List::Set) {
+        for item in items {
+            if !merged.contains(item) {
+                merged.push(item.clone());
+            }
+        }
         *target = Value::Array(merged);
         return;
     }
-    let key = match field {
-        "ports" => Some(ports_key(items)),
-        _ => merge_key(field),
-    };
-    let Some(key) = key else {
+    let Some(key) = merge_key(schema) else {
         *target = Value::Array(items.to_vec());
         return;
     };
-    let mut merged = target.as_array().cloned().unwrap_or_default();
     if items.iter().any(|i| i["$patch"] == "replace") {
         merged.clear();
     }
+    let of_item = schema.and_then(|s| s.items.as_deref());
     for item in items {
         let at = merged.iter().position(|m| m[key] == item[key]);
         match (item["$patch"].as_str(), at) {
             (Some("replace"), _) => {}
             (Some("delete"), Some(at)) => drop(merged.remove(at)),
             (Some("delete"), None) => {}
-            (_, Some(at)) => strategic(&mut merged[at], item),
-            (_, None) => merged.push(item.clone()),
+            (_, Some(at)) => strategic(&mut merged[at], item, of_item),
+            (_, None) => {
+                let mut new = Value::Null;
+                strategic(&mut new, item, of_item);
+                merged.push(new);
+            }
         }
     }
     *target = Value::Array(merged);
 }
 
-fn target_contains(target: &Value, item: &Value) -> bool {
-    target.as_array().is_some_and(|items| items.contains(item))
-}
-
 /// Puts the items of a list in the order that the patch names; the others keep their place after.
-fn reorder(list: Option<&mut Value>, order: &Value, field: &str) {
+fn reorder(list: Option<&mut Value>, order: &Value, key: Option<&str>) {
     let (Some(Value::Array(items)), Some(order)) = (list, order.as_array()) else {
         return;
-    };
-    let key = match field {
-        "ports" => Some(ports_key(items)),
-        _ => merge_key(field),
     };
     let place = |item: &Value| {
         order
@@ -216,11 +204,18 @@ fn reorder(list: Option<&mut Value>, order: &Value, field: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::embedded::schema::built_in;
     use serde_json::json;
+
+    fn pod_schema() -> std::sync::Arc<Schema> {
+        Schema::of_built_in(&built_in::json_schema("pods").unwrap()).unwrap()
+    }
 
     #[test]
     fn strategic_merge_follows_the_lists_keys() {
-        let object = json!({"spec": {"replicas": 1, "containers": [
+        let schema = pod_schema();
+        let apply = |kind, object: &Value, patch: &Value| apply(kind, object, patch, Some(&schema));
+        let object = json!({"spec": {"hostname": "h", "containers": [
             {"name": "a", "image": "x:1", "env": [{"name": "K", "value": "1"}, {"name": "L", "value": "2"}]},
             {"name": "b", "image": "y:1"}]}});
         let cases = [
@@ -247,7 +242,7 @@ mod tests {
                 .map(|c| c["image"].clone())
                 .collect();
             assert_eq!(seen, images, "{patch}");
-            assert_eq!(result["spec"]["replicas"], 1);
+            assert_eq!(result["spec"]["hostname"], "h");
         }
         let env =
             json!({"spec": {"containers": [{"name": "a", "env": [{"name": "K", "value": "9"}]}]}});
@@ -271,6 +266,7 @@ mod tests {
 
     #[test]
     fn a_bad_json_patch_is_a_bad_request() {
+        let apply = |kind, object: &Value, patch: &Value| apply(kind, object, patch, None);
         let error = apply(PatchType::Json, &json!({}), &json!({"op": "x"})).unwrap_err();
         assert_eq!(error.code, 400);
         let missing = json!([{"op": "remove", "path": "/a"}]);

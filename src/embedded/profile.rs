@@ -2,8 +2,12 @@
 
 use anyhow::{Context, Result, bail};
 
+use serde_json::json;
+
+use super::discovery;
 use super::hub::Hub;
 use super::rest::{Reply, Request};
+use super::store::Key;
 use crate::manifest;
 
 /// How much stands already when a script begins.
@@ -19,6 +23,8 @@ pub enum Profile {
     Workshop,
 }
 
+/// The Gateway API's CRDs, as `footlights cluster crds` prints them.
+pub const GATEWAY_API: &str = include_str!("../../assets/crds/gateway-api.yaml");
 const GATEWAY: &str = include_str!("../../assets/profiles/gateway.yaml");
 const WORKSHOP: &str = include_str!("../../assets/profiles/workshop.yaml");
 
@@ -31,10 +37,17 @@ pub fn install(hub: &Hub, profile: Profile) -> Result<()> {
                                         "metadata": {"name": name}}),
         )?;
     }
+    create(hub, &node())?;
+    hub.change(|state, now| {
+        let key = Key::new("nodes", "", "footlights");
+        state
+            .store
+            .update(&key, now, |o| o["status"] = node_status(now));
+    });
     let manifests: &[&str] = match profile {
         Profile::Bare => &[],
-        Profile::Gateway => &[GATEWAY],
-        Profile::Workshop => &[GATEWAY, WORKSHOP],
+        Profile::Gateway => &[GATEWAY_API, GATEWAY],
+        Profile::Workshop => &[GATEWAY_API, GATEWAY, WORKSHOP],
     };
     for text in manifests {
         for document in manifest::parse(text).context("reading a built-in profile")? {
@@ -42,6 +55,34 @@ pub fn install(hub: &Hub, profile: Profile) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// The one node, which is this process.
+fn node() -> serde_json::Value {
+    json!({
+        "apiVersion": "v1", "kind": "Node",
+        "metadata": {"name": "footlights", "labels": {
+            "kubernetes.io/hostname": "footlights", "kubernetes.io/os": "linux",
+            "node-role.kubernetes.io/control-plane": ""}},
+        "spec": {"podCIDR": "10.42.0.0/24", "podCIDRs": ["10.42.0.0/24"]},
+    })
+}
+
+/// What a kubelet would say of the node.
+fn node_status(now: &str) -> serde_json::Value {
+    let version = &discovery::version()["gitVersion"];
+    json!({
+        "addresses": [{"type": "InternalIP", "address": "127.0.0.1"},
+                      {"type": "Hostname", "address": "footlights"}],
+        "capacity": {"pods": "1000"}, "allocatable": {"pods": "1000"},
+        "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady",
+            "message": "the embedded cluster is running", "lastHeartbeatTime": now,
+            "lastTransitionTime": now}],
+        "nodeInfo": {"kubeletVersion": version, "operatingSystem": "linux",
+            "osImage": "Footlights", "containerRuntimeVersion": "footlights://1",
+            "architecture": std::env::consts::ARCH, "kernelVersion": "", "machineID": "",
+            "systemUUID": "", "bootID": "", "kubeProxyVersion": ""},
+    })
 }
 
 fn create(hub: &Hub, object: &serde_json::Value) -> Result<()> {

@@ -1,5 +1,6 @@
 //! The data plane's hands: does with a request what routing decided.
 
+use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -65,6 +66,15 @@ impl Proxy {
                 self.forward(request, *forward, &authority, arrived).await
             }
         }
+    }
+
+    /// Sends a request to an address, past all routes.
+    pub async fn straight_to(&self, request: Request<Body>, to: SocketAddr) -> Response<Body> {
+        let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
+        let forward = Forward::straight(to, path.to_owned());
+        let authority = host_header(request.headers()).unwrap_or_default();
+        self.forward(request, forward, &authority, Instant::now())
+            .await
     }
 
     async fn forward(

@@ -3,18 +3,24 @@
 //! `reconcile` runs within the write that needs it, so that when `kubectl apply` returns, the
 //! status is true and the route table is the new one.
 
+mod definitions;
 mod deployments;
+pub mod events;
 mod gateways;
-mod namespaces;
+mod lifecycle;
 mod routes;
+mod services;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 
+use super::crd::CRDS;
 use super::rest::State;
 use super::routing::table::ObjectRef;
+use super::store::{ChangeKind, Store};
 
 /// What the controllers cannot read from the store: where Gateways' listeners are bound.
 #[derive(Clone, Debug, Default)]
@@ -26,18 +32,77 @@ pub struct Facts {
 /// Rounds after which reconciling is given up; two or three are the most that is ever needed.
 const ROUNDS: usize = 20;
 
-/// Brings the store to rest: runs every controller until none changes anything.
-pub fn reconcile(state: &mut State, facts: &Facts, now: &str) {
+/// Brings the store to rest after the changes since a revision: runs the controllers that these
+/// concern until none changes anything.
+pub fn reconcile(state: &mut State, facts: &Facts, since: u64, now: &str) {
+    let mut since = since;
     for _ in 0..ROUNDS {
-        let before = state.store.revision();
-        namespaces::reconcile(state, now);
-        namespaces::collect_garbage(state);
-        deployments::reconcile(state, now);
-        routes::reconcile(state, now);
-        gateways::reconcile(state, facts, now);
-        if state.store.revision() == before {
+        let touched = Touched::since(&state.store, since);
+        since = state.store.revision();
+        if touched.any(&[CRDS]) {
+            definitions::reconcile(state, now);
+        }
+        if touched.lifecycle {
+            lifecycle::reconcile(state, now);
+        }
+        if touched.any(&["deployments.apps", "replicasets.apps", "pods"]) {
+            deployments::reconcile(state, now);
+        }
+        if touched.any(&["services", "pods"]) {
+            services::reconcile(state, now);
+        }
+        if touched.routing() {
+            routes::reconcile(state, now);
+            gateways::reconcile(state, facts, now);
+        }
+        if state.store.revision() == since {
             return;
         }
+    }
+}
+
+/// What has changed, as far as it decides which controllers run.
+#[derive(Debug, Default)]
+pub struct Touched {
+    resources: BTreeSet<Arc<str>>,
+    /// Something was deleted, is being deleted, or has an owner.
+    lifecycle: bool,
+    /// More changed than the log holds.
+    everything: bool,
+}
+
+impl Touched {
+    /// By the changes after a revision.
+    pub fn since(store: &Store, revision: u64) -> Self {
+        let mut touched = Touched::default();
+        let Ok(changes) = store.changes_since(revision) else {
+            return Touched {
+                everything: true,
+                lifecycle: true,
+                ..touched
+            };
+        };
+        for change in changes {
+            touched.resources.insert(change.key.resource.clone());
+            let metadata = &change.object["metadata"];
+            touched.lifecycle |= change.kind == ChangeKind::Deleted
+                || metadata["deletionTimestamp"].is_string()
+                || (change.kind == ChangeKind::Added && metadata["ownerReferences"].is_array());
+        }
+        touched
+    }
+
+    fn any(&self, resources: &[&str]) -> bool {
+        self.everything || resources.iter().any(|r| self.resources.contains(*r))
+    }
+
+    /// True if the data plane may have to change.
+    pub fn routing(&self) -> bool {
+        const READ: [&str; 5] = ["services", "pods", "namespaces", "secrets", CRDS];
+        let gateway_api = |r: &Arc<str>| {
+            r.ends_with("gateway.networking.k8s.io") || r.ends_with("policy.linkerd.io")
+        };
+        self.any(&READ) || self.resources.iter().any(gateway_api)
     }
 }
 
@@ -63,232 +128,4 @@ fn keep_transition_times(old: &Value, new: &mut Value, now: &str) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::embedded::admission;
-    use crate::embedded::resource::Registry;
-    use crate::embedded::store::{Key, Store};
-
-    fn state() -> State {
-        let mut state = State {
-            store: Store::new(3),
-            registry: Registry::new(),
-        };
-        let namespace = json!({"metadata": {"name": "app"}});
-        state
-            .store
-            .put(Key::new("namespaces", "", "app"), namespace, "t");
-        state
-    }
-
-    fn deploy(state: &mut State, image: &str, replicas: u32) {
-        let resource = state.registry.by_id("deployments.apps").unwrap().clone();
-        let mut object = json!({"metadata": {"name": "web", "namespace": "app"}, "spec": {
-            "replicas": replicas, "selector": {"matchLabels": {"a": "b"}},
-            "template": {"metadata": {"labels": {"a": "b"}},
-                         "spec": {"containers": [{"name": "c", "image": image}]}}}});
-        admission::default(&resource, &mut object);
-        let key = Key::new("deployments.apps", "app", "web");
-        if let Some(before) = state.store.get(&key) {
-            object["status"] = before["status"].clone();
-        }
-        state.store.put(key, object, "t");
-        reconcile(state, &Facts::default(), "t");
-    }
-
-    /// What the kubelet does: makes every pod ready.
-    fn run_pods(state: &mut State) {
-        let pods: Vec<Key> = state
-            .store
-            .list("pods", None)
-            .map(|(k, _)| k.clone())
-            .collect();
-        for key in pods {
-            state.store.update(&key, "t", |o| {
-                o["status"]["conditions"] = json!([{"type": "Ready", "status": "True"}]);
-            });
-        }
-        reconcile(state, &Facts::default(), "t");
-    }
-
-    fn images(state: &State) -> Vec<String> {
-        let pods = state.store.list("pods", None);
-        pods.map(|(_, p)| {
-            p["spec"]["containers"][0]["image"]
-                .as_str()
-                .unwrap()
-                .to_owned()
-        })
-        .collect()
-    }
-
-    #[test]
-    fn a_rollout_replaces_pods_once_the_new_ones_are_ready() {
-        let mut state = state();
-        deploy(&mut state, "v1", 2);
-        run_pods(&mut state);
-        let status = |state: &State| {
-            state
-                .store
-                .get(&Key::new("deployments.apps", "app", "web"))
-                .unwrap()["status"]
-                .clone()
-        };
-        assert_eq!(status(&state)["availableReplicas"], 2);
-        deploy(&mut state, "v2", 2);
-        assert_eq!(images(&state).len(), 4, "both generations stand");
-        run_pods(&mut state);
-        assert_eq!(images(&state), ["v2", "v2"]);
-        assert_eq!(status(&state)["updatedReplicas"], 2);
-        deploy(&mut state, "v2", 0);
-        assert!(images(&state).is_empty());
-        assert_eq!(status(&state)["replicas"], Value::Null);
-    }
-
-    #[test]
-    fn what_is_owned_or_in_a_namespace_goes_with_it() {
-        let mut state = state();
-        deploy(&mut state, "v1", 1);
-        state
-            .store
-            .delete(&Key::new("deployments.apps", "app", "web"));
-        reconcile(&mut state, &Facts::default(), "t");
-        assert!(images(&state).is_empty());
-        deploy(&mut state, "v1", 1);
-        state.store.delete(&Key::new("namespaces", "", "app"));
-        reconcile(&mut state, &Facts::default(), "t");
-        assert_eq!(state.store.iter().count(), 0);
-    }
-
-    #[test]
-    fn at_rest_nothing_is_written() {
-        let mut state = state();
-        deploy(&mut state, "v1", 1);
-        run_pods(&mut state);
-        let revision = state.store.revision();
-        reconcile(&mut state, &Facts::default(), "later");
-        assert_eq!(state.store.revision(), revision);
-    }
-
-    /// Every pointer to a part of a value.
-    fn pointers(value: &Value, at: &str, all: &mut Vec<String>) {
-        all.push(at.to_owned());
-        for (name, inner) in value.as_object().into_iter().flatten() {
-            pointers(inner, &format!("{at}/{name}"), all);
-        }
-        for (index, inner) in value.as_array().into_iter().flatten().enumerate() {
-            pointers(inner, &format!("{at}/{index}"), all);
-        }
-    }
-
-    #[test]
-    fn an_object_with_any_part_of_the_wrong_type_is_refused_or_harmless() {
-        let objects = [
-            (
-                "gateway.networking.k8s.io",
-                "v1",
-                "httproutes",
-                json!({"metadata": {"name": "x", "labels": {"a": "b"}}, "spec": {
-                "hostnames": ["h"], "parentRefs": [{"group": "", "kind": "Service", "name": "s", "port": 80}, {"name": "g"}],
-                "rules": [{"matches": [{"path": {"value": "/a"}, "headers": [{"name": "n", "value": "v"}], "method": "GET"}],
-                    "filters": [{"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}}],
-                    "backendRefs": [{"name": "s", "port": 80, "weight": 1}], "timeouts": {"request": "1s"}}]}}),
-            ),
-            (
-                "gateway.networking.k8s.io",
-                "v1",
-                "gateways",
-                json!({"metadata": {"name": "g"}, "spec": {"gatewayClassName": "c",
-                "listeners": [{"name": "l", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}]}}),
-            ),
-            (
-                "apps",
-                "v1",
-                "deployments",
-                json!({"metadata": {"name": "d"}, "spec": {"replicas": 1, "selector": {"matchLabels": {"a": "b"}},
-                "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i",
-                    "ports": [{"containerPort": 80}], "env": [{"name": "E", "value": "v"}]}]}}}}),
-            ),
-            (
-                "",
-                "v1",
-                "services",
-                json!({"metadata": {"name": "s"}, "spec": {"selector": {"a": "b"}, "ports": [{"port": 80, "targetPort": "http"}]}}),
-            ),
-            (
-                "",
-                "v1",
-                "namespaces",
-                json!({"metadata": {"name": "n", "labels": {"a": "b"}}, "spec": {"finalizers": ["k"]}}),
-            ),
-            (
-                "",
-                "v1",
-                "pods",
-                json!({"metadata": {"name": "p", "annotations": {"a": "b"}, "ownerReferences": [{"uid": "u"}]},
-                "spec": {"containers": [{"name": "c", "image": "i"}]}}),
-            ),
-        ];
-        let now = jiff::Timestamp::UNIX_EPOCH;
-        for (group, version, plural, object) in objects {
-            let mut all = Vec::new();
-            pointers(&object, "", &mut all);
-            for pointer in all {
-                for wrong in [
-                    json!("x"),
-                    json!(7),
-                    json!([1]),
-                    json!({"a": 1}),
-                    json!([]),
-                    json!(null),
-                    json!(true),
-                ] {
-                    let mut broken = object.clone();
-                    *broken.pointer_mut(&pointer).unwrap() = wrong;
-                    let mut state = state();
-                    let root = if group.is_empty() {
-                        "/api".to_owned()
-                    } else {
-                        format!("/apis/{group}")
-                    };
-                    let scope = if plural == "namespaces" {
-                        ""
-                    } else {
-                        "namespaces/app/"
-                    };
-                    let path = format!("{root}/{version}/{scope}{plural}");
-                    let request = |method: &str, path: String| super::super::rest::Request {
-                        method: method.to_owned(),
-                        path,
-                        body: broken.to_string().into_bytes(),
-                        content_type: if method == "PATCH" {
-                            "application/merge-patch+json"
-                        } else {
-                            "application/json"
-                        }
-                        .to_owned(),
-                        accept: "application/json;as=Table".to_owned(),
-                        ..Default::default()
-                    };
-                    // Whether it is refused does not matter here; that nothing panics does.
-                    let _ = super::super::rest::handle(
-                        &mut state,
-                        &request("POST", path.clone()),
-                        &now,
-                    );
-                    reconcile(&mut state, &Facts::default(), "t");
-                    let _ =
-                        super::super::rest::handle(&mut state, &request("GET", path.clone()), &now);
-                    let name = object["metadata"]["name"].as_str().unwrap();
-                    let _ = super::super::rest::handle(
-                        &mut state,
-                        &request("PATCH", format!("{path}/{name}")),
-                        &now,
-                    );
-                    reconcile(&mut state, &Facts::default(), "t");
-                    let _ = crate::embedded::routing::compile(&state.store);
-                }
-            }
-        }
-    }
-}
+mod tests;

@@ -1,14 +1,114 @@
-//! The kinds that the API serves: names, versions, scope and subresources. Data, no behaviour.
+//! The kinds that the API serves: names, versions, scope, subresources and schemas.
+//!
+//! Kubernetes' own are listed here; all others come from CustomResourceDefinitions (`crd`).
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-/// A served version of a resource.
+use kube_cel::CompiledSchema;
+use serde_json::Value;
+
+use super::schema::{Schema, built_in};
+
+/// A version of a resource.
 #[derive(Clone, Debug)]
 pub struct Version {
     /// `v1`, `v1beta1`.
     pub name: String,
     /// What the `Warning` header says when this version is used.
     pub deprecation: Option<String>,
+    /// `status`, `scale`, `log`.
+    pub subresources: Vec<String>,
+    /// Where a custom resource keeps what `scale` shows.
+    pub scale: ScalePaths,
+    /// Columns besides NAME; empty for built-in kinds, whose cells are computed.
+    pub columns: Vec<Column>,
+    /// What its objects look like.
+    pub definition: Arc<Definition>,
+}
+
+/// JSON pointers of the fields behind the `scale` subresource.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScalePaths {
+    /// The replicas asked for.
+    pub spec: String,
+    /// The replicas there are.
+    pub status: String,
+    /// The selector as text; computed from `spec.selector` if none.
+    pub selector: Option<String>,
+}
+
+impl Default for ScalePaths {
+    fn default() -> Self {
+        ScalePaths {
+            spec: "/spec/replicas".to_owned(),
+            status: "/status/replicas".to_owned(),
+            selector: None,
+        }
+    }
+}
+
+/// A schema as it is published, and compiled once it is first needed.
+#[derive(Debug)]
+pub struct Definition {
+    source: Source,
+    json: OnceLock<Value>,
+    schema: OnceLock<Arc<Schema>>,
+    rules: OnceLock<CompiledSchema>,
+}
+
+#[derive(Debug)]
+enum Source {
+    BuiltIn(String),
+    Custom,
+}
+
+impl Definition {
+    /// Of a built-in resource.
+    fn built_in(resource: &str) -> Self {
+        Definition {
+            source: Source::BuiltIn(resource.to_owned()),
+            json: OnceLock::new(),
+            schema: OnceLock::new(),
+            rules: OnceLock::new(),
+        }
+    }
+
+    /// Of a CRD's version: its `openAPIV3Schema`, and the same compiled.
+    pub fn custom(json: Value, schema: Arc<Schema>) -> Self {
+        Definition {
+            source: Source::Custom,
+            json: OnceLock::from(json),
+            schema: OnceLock::from(schema),
+            rules: OnceLock::new(),
+        }
+    }
+
+    /// The schema as JSON; parts of a built-in one are under `$defs`.
+    pub fn json(&self) -> &Value {
+        self.json.get_or_init(|| match &self.source {
+            Source::BuiltIn(resource) => built_in::json_schema(resource).unwrap_or_default(),
+            Source::Custom => Value::Null,
+        })
+    }
+
+    /// The compiled schema.
+    pub fn schema(&self) -> &Arc<Schema> {
+        self.schema.get_or_init(|| {
+            // A test compiles every built-in schema.
+            Schema::of_built_in(self.json()).unwrap_or_else(|_| Arc::new(Schema::anything()))
+        })
+    }
+
+    /// The CEL rules of a custom resource.
+    pub fn rules(&self) -> Option<&CompiledSchema> {
+        match self.source {
+            Source::BuiltIn(_) => None,
+            Source::Custom => Some(
+                self.rules
+                    .get_or_init(|| kube_cel::compile_schema(self.json())),
+            ),
+        }
+    }
 }
 
 /// How `application/strategic-merge-patch+json` is answered.
@@ -40,6 +140,8 @@ pub struct Column {
     pub path: String,
     /// 0 is always shown, 1 with `-o wide` only.
     pub priority: u8,
+    /// What `kubectl explain` would say of it.
+    pub description: String,
 }
 
 /// One resource of the API.
@@ -49,12 +151,14 @@ pub struct Resource {
     pub id: Arc<str>,
     /// Empty for the core group.
     pub group: String,
-    /// All versions share one stored object.
+    /// Those that are served. All versions share one stored object.
     pub versions: Vec<Version>,
     /// The version that objects are stored and controllers read as.
     pub storage: String,
     /// `Deployment`.
     pub kind: String,
+    /// `DeploymentList`.
+    pub list_kind: String,
     /// `deployments`.
     pub plural: String,
     /// `deployment`.
@@ -65,12 +169,10 @@ pub struct Resource {
     pub categories: Vec<String>,
     /// Namespaced or not.
     pub scope: Scope,
-    /// `status`, `scale`, `log`.
-    pub subresources: Vec<String>,
     /// Built in or from a CRD.
     pub origin: Origin,
-    /// Columns besides NAME; empty for built-in kinds, whose cells are computed.
-    pub columns: Vec<Column>,
+    /// What its objects look like in the storage version, which need not be served.
+    pub definition: Arc<Definition>,
 }
 
 impl Resource {
@@ -83,9 +185,30 @@ impl Resource {
         }
     }
 
+    /// `Deployment.apps`, or `Pod` for the core group.
+    pub fn qualified_kind(&self) -> String {
+        if self.group.is_empty() {
+            self.kind.clone()
+        } else {
+            format!("{}.{}", self.kind, self.group)
+        }
+    }
+
     /// True if its objects are in namespaces.
     pub fn namespaced(&self) -> bool {
         self.scope == Scope::Namespaced
+    }
+
+    /// A served version.
+    pub fn version(&self, name: &str) -> Option<&Version> {
+        self.versions.iter().find(|v| v.name == name)
+    }
+
+    /// True if some version has the subresource.
+    pub fn has_subresource(&self, name: &str) -> bool {
+        self.versions
+            .iter()
+            .any(|v| v.subresources.iter().any(|s| s == name))
     }
 }
 
@@ -96,20 +219,52 @@ pub struct Registry {
 }
 
 impl Registry {
-    /// The kinds of Kubernetes that demos need, and the Gateway API's.
-    pub fn new() -> Self {
-        let mut resources = built_in();
-        resources.extend(gateway_api());
+    /// The kinds of Kubernetes that demos need.
+    pub fn built_in() -> Self {
         Registry {
-            resources: resources.into_iter().map(Arc::new).collect(),
+            resources: kinds().into_iter().map(Arc::new).collect(),
         }
+    }
+
+    /// With the built-in bundle of the Gateway API.
+    #[cfg(test)]
+    pub fn with_gateway_api() -> Self {
+        // Tests share what is compiled.
+        static REGISTRY: OnceLock<Registry> = OnceLock::new();
+        let made = REGISTRY.get_or_init(Self::read_gateway_api);
+        made.clone()
+    }
+
+    #[cfg(test)]
+    fn read_gateway_api() -> Self {
+        let mut registry = Registry::built_in();
+        for document in crate::manifest::parse(super::profile::GATEWAY_API).unwrap() {
+            let mut crd = document.object;
+            super::crd::default(&mut crd);
+            assert_eq!(super::crd::validate(&crd), []);
+            registry.put(Arc::new(super::crd::resource(&crd, None).unwrap()));
+        }
+        registry
+    }
+
+    /// Serves a resource, in place of one with the same id.
+    pub fn put(&mut self, resource: Arc<Resource>) {
+        match self.resources.iter_mut().find(|r| r.id == resource.id) {
+            Some(known) => *known = resource,
+            None => self.resources.push(resource),
+        }
+    }
+
+    /// Serves a resource no more.
+    pub fn remove(&mut self, id: &str) {
+        self.resources.retain(|r| &*r.id != id);
     }
 
     /// The resource at `/apis/GROUP/VERSION/PLURAL`.
     pub fn find(&self, group: &str, version: &str, plural: &str) -> Option<&Arc<Resource>> {
-        self.resources.iter().find(|r| {
-            r.group == group && r.plural == plural && r.versions.iter().any(|v| v.name == version)
-        })
+        self.resources
+            .iter()
+            .find(|r| r.group == group && r.plural == plural && r.version(version).is_some())
     }
 
     /// The resource of a kind, whichever the version.
@@ -155,51 +310,56 @@ impl Registry {
     }
 }
 
-impl Default for Registry {
-    fn default() -> Self {
-        Registry::new()
-    }
-}
-
-/// Kubernetes' version priority: GA before beta before alpha, newer first.
-fn version_rank(version: &str) -> (u8, i32) {
-    let digits = |s: &str| s.parse::<i32>().unwrap_or(0);
-    let rest = version.trim_start_matches('v');
-    match rest
-        .split_once("beta")
-        .map(|p| (1, p))
-        .or_else(|| rest.split_once("alpha").map(|p| (2, p)))
-    {
-        Some((stage, (_, minor))) => (stage, -digits(minor)),
-        None => (0, -digits(rest)),
+/// Kubernetes' version priority: GA before beta before alpha, newer first; other names last.
+fn version_rank(version: &str) -> (u8, i64, i64, String) {
+    let parsed = version.strip_prefix('v').and_then(|rest| {
+        let (stage, major, minor) = match (rest.split_once("beta"), rest.split_once("alpha")) {
+            (Some((major, minor)), _) => (1, major, minor),
+            (None, Some((major, minor))) => (2, major, minor),
+            (None, None) => (0, rest, "0"),
+        };
+        Some((
+            stage,
+            major.parse::<i64>().ok()?,
+            minor.parse::<i64>().ok()?,
+        ))
+    });
+    match parsed {
+        Some((stage, major, minor)) => (stage, -major, -minor, String::new()),
+        None => (3, 0, 0, version.to_owned()),
     }
 }
 
 struct Draft(Resource);
 
-fn built_in_kind(group: &str, version: &str, kind: &str, plural: &str) -> Draft {
+fn kind(group: &str, version: &str, kind: &str, plural: &str) -> Draft {
     let id = if group.is_empty() {
         plural.to_owned()
     } else {
         format!("{plural}.{group}")
     };
+    let definition = Arc::new(Definition::built_in(&id));
     Draft(Resource {
         id: id.into(),
         group: group.to_owned(),
         versions: vec![Version {
             name: version.to_owned(),
             deprecation: None,
+            subresources: Vec::new(),
+            scale: ScalePaths::default(),
+            columns: Vec::new(),
+            definition: definition.clone(),
         }],
         storage: version.to_owned(),
         kind: kind.to_owned(),
+        list_kind: format!("{kind}List"),
         plural: plural.to_owned(),
         singular: kind.to_lowercase(),
         short: Vec::new(),
         categories: Vec::new(),
         scope: Scope::Namespaced,
-        subresources: Vec::new(),
         origin: Origin::BuiltIn,
-        columns: Vec::new(),
+        definition,
     })
 }
 
@@ -220,99 +380,80 @@ impl Draft {
     }
 
     fn subresources(mut self, names: &[&str]) -> Self {
-        self.0.subresources = names.iter().map(|&s| s.to_owned()).collect();
-        self
-    }
-
-    fn also_version(mut self, name: &str) -> Self {
-        self.0.versions.push(Version {
-            name: name.to_owned(),
-            deprecation: None,
-        });
-        self
-    }
-
-    fn columns(mut self, columns: &[(&str, &str, &str)]) -> Self {
-        self.0.columns = columns
-            .iter()
-            .map(|&(name, kind, path)| Column {
-                name: name.to_owned(),
-                kind: kind.to_owned(),
-                path: path.to_owned(),
-                priority: 0,
-            })
-            .collect();
+        for version in &mut self.0.versions {
+            version.subresources = names.iter().map(|&s| s.to_owned()).collect();
+        }
         self
     }
 }
 
-fn built_in() -> Vec<Resource> {
+fn kinds() -> Vec<Resource> {
+    const ADMISSION: &str = "admissionregistration.k8s.io";
+    const RBAC: &str = "rbac.authorization.k8s.io";
     [
-        built_in_kind("", "v1", "Namespace", "namespaces")
+        kind("", "v1", "ConfigMap", "configmaps").short("cm"),
+        kind("", "v1", "Endpoints", "endpoints").short("ep"),
+        kind("", "v1", "Event", "events").short("ev"),
+        kind("", "v1", "Namespace", "namespaces")
             .cluster_scoped()
             .short("ns")
+            .subresources(&["finalize", "status"]),
+        kind("", "v1", "Node", "nodes")
+            .cluster_scoped()
+            .short("no")
             .subresources(&["status"]),
-        built_in_kind("", "v1", "ConfigMap", "configmaps").short("cm"),
-        built_in_kind("", "v1", "Event", "events").short("ev"),
-        built_in_kind("", "v1", "Pod", "pods")
+        kind("", "v1", "Pod", "pods")
             .short("po")
             .category("all")
-            .subresources(&["status", "log"]),
-        built_in_kind("", "v1", "Secret", "secrets"),
-        built_in_kind("", "v1", "Service", "services")
+            .subresources(&["attach", "exec", "log", "portforward", "proxy", "status"]),
+        kind("", "v1", "Secret", "secrets"),
+        kind("", "v1", "Service", "services")
             .short("svc")
             .category("all")
-            .subresources(&["status"]),
-        built_in_kind("", "v1", "ServiceAccount", "serviceaccounts").short("sa"),
-        built_in_kind("apps", "v1", "Deployment", "deployments")
+            .subresources(&["proxy", "status"]),
+        kind("", "v1", "ServiceAccount", "serviceaccounts").short("sa"),
+        kind(
+            ADMISSION,
+            "v1",
+            "ValidatingAdmissionPolicy",
+            "validatingadmissionpolicies",
+        )
+        .cluster_scoped()
+        .category("api-extensions")
+        .subresources(&["status"]),
+        kind(
+            ADMISSION,
+            "v1",
+            "ValidatingAdmissionPolicyBinding",
+            "validatingadmissionpolicybindings",
+        )
+        .cluster_scoped()
+        .category("api-extensions"),
+        kind(
+            "apiextensions.k8s.io",
+            "v1",
+            "CustomResourceDefinition",
+            "customresourcedefinitions",
+        )
+        .cluster_scoped()
+        .short("crd")
+        .short("crds")
+        .category("api-extensions")
+        .subresources(&["status"]),
+        kind("apps", "v1", "Deployment", "deployments")
             .short("deploy")
             .category("all")
-            .subresources(&["status", "scale"]),
-        built_in_kind("apps", "v1", "ReplicaSet", "replicasets")
+            .subresources(&["scale", "status"]),
+        kind("apps", "v1", "ReplicaSet", "replicasets")
             .short("rs")
             .category("all")
-            .subresources(&["status", "scale"]),
-    ]
-    .into_iter()
-    .map(|d| d.0)
-    .collect()
-}
-
-fn gateway_api() -> Vec<Resource> {
-    const GROUP: &str = "gateway.networking.k8s.io";
-    const AGE: (&str, &str, &str) = ("Age", "date", ".metadata.creationTimestamp");
-    let kind = |kind: &str, plural: &str| {
-        let mut draft = built_in_kind(GROUP, "v1", kind, plural)
-            .also_version("v1beta1")
-            .category("gateway-api")
-            .subresources(&["status"]);
-        draft.0.origin = Origin::Custom;
-        draft
-    };
-    [
-        kind("GatewayClass", "gatewayclasses")
-            .cluster_scoped()
-            .short("gc")
-            .columns(&[
-                ("Controller", "string", ".spec.controllerName"),
-                (
-                    "Accepted",
-                    "string",
-                    ".status.conditions[?(@.type==\"Accepted\")].status",
-                ),
-                AGE,
-            ]),
-        kind("Gateway", "gateways").short("gtw").columns(&[
-            ("Class", "string", ".spec.gatewayClassName"),
-            ("Address", "string", ".status.addresses[*].value"),
-            (
-                "Programmed",
-                "string",
-                ".status.conditions[?(@.type==\"Programmed\")].status",
-            ),
-            AGE,
-        ]),
-        kind("HTTPRoute", "httproutes").columns(&[("Hostnames", "string", ".spec.hostnames"), AGE]),
+            .subresources(&["scale", "status"]),
+        kind("coordination.k8s.io", "v1", "Lease", "leases"),
+        kind("discovery.k8s.io", "v1", "EndpointSlice", "endpointslices"),
+        kind(RBAC, "v1", "ClusterRole", "clusterroles").cluster_scoped(),
+        kind(RBAC, "v1", "ClusterRoleBinding", "clusterrolebindings").cluster_scoped(),
+        kind(RBAC, "v1", "Role", "roles"),
+        kind(RBAC, "v1", "RoleBinding", "rolebindings"),
     ]
     .into_iter()
     .map(|d| d.0)
@@ -325,18 +466,15 @@ mod tests {
 
     #[test]
     fn versions_of_a_group_stand_in_kubernetes_order() {
-        let mut versions = ["v1alpha2", "v1beta1", "v1", "v2", "v1alpha3"];
+        let mut versions = [
+            "foo", "v1alpha2", "v1beta1", "v1", "v2", "v1alpha3", "v10", "bar",
+        ];
         versions.sort_by_key(|v| version_rank(v));
-        assert_eq!(versions, ["v2", "v1", "v1beta1", "v1alpha3", "v1alpha2"]);
-    }
-
-    #[test]
-    fn both_versions_of_a_route_are_one_resource() {
-        let registry = Registry::new();
-        let group = "gateway.networking.k8s.io";
-        let v1 = registry.find(group, "v1", "httproutes").unwrap();
-        let beta = registry.find(group, "v1beta1", "httproutes").unwrap();
-        assert_eq!(v1.id, beta.id);
-        assert!(registry.find(group, "v1alpha2", "httproutes").is_none());
+        assert_eq!(
+            versions,
+            [
+                "v10", "v2", "v1", "v1beta1", "v1alpha3", "v1alpha2", "bar", "foo"
+            ]
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use serde_json::Value;
 
+use super::resource::Resource;
 use super::status::ApiError;
 
 /// One requirement on a label or field.
@@ -29,6 +30,60 @@ impl Selector {
         })
     }
 
+    /// Refuses fields that a kind cannot be selected by.
+    pub fn check_fields(&self, resource: &Resource) -> Result<(), ApiError> {
+        const EVERY: [&str; 2] = ["metadata.name", "metadata.namespace"];
+        let own: &[&str] = match &*resource.id {
+            "pods" => &[
+                "spec.nodeName",
+                "spec.restartPolicy",
+                "spec.schedulerName",
+                "spec.serviceAccountName",
+                "spec.hostNetwork",
+                "status.phase",
+                "status.podIP",
+                "status.nominatedNodeName",
+            ],
+            "events" => &[
+                "involvedObject.kind",
+                "involvedObject.namespace",
+                "involvedObject.name",
+                "involvedObject.uid",
+                "involvedObject.apiVersion",
+                "involvedObject.resourceVersion",
+                "involvedObject.fieldPath",
+                "reason",
+                "reportingComponent",
+                "source",
+                "type",
+            ],
+            "namespaces" => &["status.phase"],
+            "nodes" => &["spec.unschedulable"],
+            "replicasets.apps" => &["status.replicas"],
+            "secrets" => &["type"],
+            "services" => &["spec.clusterIP", "spec.type"],
+            _ => &[],
+        };
+        let unknown = self
+            .fields
+            .iter()
+            .map(Requirement::key)
+            .find(|key| !EVERY.contains(key) && !own.contains(key));
+        match unknown {
+            None => Ok(()),
+            Some(key) => Err(ApiError::bad_request(format!(
+                "field label not supported: {key}"
+            ))),
+        }
+    }
+
+    /// Selects the object of this name only.
+    pub fn only_name(&mut self, name: &str) {
+        let key = "metadata.name".to_owned();
+        self.fields
+            .push(Requirement::In(key, vec![name.to_owned()]));
+    }
+
     /// True if the object fits.
     pub fn matches(&self, object: &Value) -> bool {
         let label = |key: &str| {
@@ -49,6 +104,15 @@ impl Selector {
 }
 
 impl Requirement {
+    fn key(&self) -> &str {
+        match self {
+            Requirement::In(key, _)
+            | Requirement::NotIn(key, _)
+            | Requirement::Exists(key)
+            | Requirement::Missing(key) => key,
+        }
+    }
+
     fn holds(&self, value_of: impl Fn(&str) -> Option<String>) -> bool {
         match self {
             Requirement::In(key, values) => value_of(key).is_some_and(|v| values.contains(&v)),

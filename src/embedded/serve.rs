@@ -1,6 +1,7 @@
 //! Serving HTTP on a listener: connections, protocols, and ending them without losing a request.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
@@ -10,7 +11,8 @@ use hyper_util::server::conn::auto;
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
 use tower::Service;
 
 use super::body::Body;
@@ -28,6 +30,11 @@ pub enum Protocol {
 
 /// A header list longer than this, or slower than `HEADER_TIMEOUT`, ends the connection.
 const MAX_HEADERS: usize = 128;
+const MAX_HEADER_BYTES: u32 = 64 << 10;
+/// Requests at once on one HTTP/2 connection.
+const MAX_STREAMS: u32 = 250;
+/// Connections at once on one listener.
+const MAX_CONNECTIONS: usize = 1_000;
 const HEADER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Ends what it was made for when it is dropped: listeners stop, connections finish their requests.
@@ -58,9 +65,20 @@ impl Stopped {
     }
 }
 
-/// Accepts connections until stopped. `make` gives each its service, by the peer's address.
+/// What lies below HTTP.
+#[derive(Clone)]
+pub enum Transport {
+    /// TCP.
+    Plain,
+    /// TLS, whose protocol names choose the version of HTTP.
+    Tls(Arc<rustls::ServerConfig>),
+}
+
+/// Accepts connections until stopped. `make` gives each its service, by the peer's address. Past
+/// [`MAX_CONNECTIONS`] a connection waits until another ends.
 pub async fn serve<S>(
     listener: TcpListener,
+    transport: Transport,
     protocol: Protocol,
     mut stopped: Stopped,
     make: impl Fn(SocketAddr) -> S,
@@ -69,23 +87,40 @@ pub async fn serve<S>(
     S::Future: Send + 'static,
     S::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
+    let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
-            accepted = listener.accept() => accepted,
+            accepted = async {
+                let permit = room.clone().acquire_owned().await;
+                (permit, listener.accept().await)
+            } => accepted,
             () = stopped.wait() => return,
         };
         // Accepting fails for a moment when descriptors run out; the next connection may do.
-        let Ok((stream, peer)) = accepted else {
+        let (permit, Ok((stream, peer))) = accepted else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
         let _ = stream.set_nodelay(true);
-        tokio::spawn(connection(stream, protocol, make(peer), stopped.clone()));
+        let (service, stopped, transport) = (make(peer), stopped.clone(), transport.clone());
+        tokio::spawn(async move {
+            let _permit = permit;
+            match transport {
+                Transport::Plain => connection(stream, protocol, service, stopped).await,
+                Transport::Tls(config) => {
+                    let handshake = TlsAcceptor::from(config).accept(stream);
+                    // A client that does not trust our CA ends here; that is its own to tell.
+                    if let Ok(Ok(stream)) = tokio::time::timeout(HEADER_TIMEOUT, handshake).await {
+                        connection(stream, protocol, service, stopped).await;
+                    }
+                }
+            }
+        });
     }
 }
 
 /// Serves one connection until its end, or until stopped and idle.
-pub async fn connection<IO, S>(stream: IO, protocol: Protocol, service: S, mut stopped: Stopped)
+async fn connection<IO, S>(stream: IO, protocol: Protocol, service: S, mut stopped: Stopped)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + 'static,
@@ -97,8 +132,13 @@ where
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT)
-        .max_headers(MAX_HEADERS);
-    builder.http2().timer(TokioTimer::new());
+        .max_headers(MAX_HEADERS)
+        .max_buf_size(MAX_HEADER_BYTES as usize);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .max_header_list_size(MAX_HEADER_BYTES)
+        .max_concurrent_streams(MAX_STREAMS);
     let builder = match protocol {
         Protocol::Http1 => builder.http1_only(),
         Protocol::Http2 => builder.http2_only(),

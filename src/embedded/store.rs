@@ -96,6 +96,16 @@ impl Store {
         self.revision
     }
 
+    /// How many objects there are.
+    pub fn len(&self) -> usize {
+        self.objects.len()
+    }
+
+    /// True if there are none.
+    pub fn is_empty(&self) -> bool {
+        self.objects.is_empty()
+    }
+
     /// The object at `key`.
     pub fn get(&self, key: &Key) -> Option<&Object> {
         self.objects.get(key)
@@ -124,14 +134,21 @@ impl Store {
     pub fn put(&mut self, key: Key, mut object: Value, now: &str) -> Object {
         let before = self.objects.get(&key).cloned();
         match &before {
-            None => self.stamp_new(&mut object, now),
+            None => {
+                self.stamp_new(&mut object, now);
+                if counts_generations(&key.resource) {
+                    object["metadata"]["generation"] = json!(1);
+                }
+            }
             Some(before) => {
                 for field in ["uid", "creationTimestamp"] {
                     object["metadata"][field] = before["metadata"][field].clone();
                 }
-                let generation = before["metadata"]["generation"].as_u64().unwrap_or(1);
-                let changed = !same_but_for_metadata_and_status(before, &object);
-                object["metadata"]["generation"] = json!(generation + u64::from(changed));
+                if counts_generations(&key.resource) {
+                    let generation = before["metadata"]["generation"].as_u64().unwrap_or(1);
+                    let changed = !same_but_for_metadata_and_status(before, &object);
+                    object["metadata"]["generation"] = json!(generation + u64::from(changed));
+                }
                 object["metadata"]["resourceVersion"] =
                     before["metadata"]["resourceVersion"].clone();
                 if object == **before {
@@ -204,7 +221,6 @@ impl Store {
             b & 0xffff_ffff_ffff
         ));
         object["metadata"]["creationTimestamp"] = json!(now);
-        object["metadata"]["generation"] = json!(1);
     }
 
     fn record(&mut self, kind: ChangeKind, key: Key, object: Object, before: Option<Object>) {
@@ -219,6 +235,22 @@ impl Store {
             before,
         });
     }
+}
+
+/// Kinds without a controller that acts on a spec have no `metadata.generation`.
+fn counts_generations(resource: &str) -> bool {
+    let without = [
+        "configmaps",
+        "endpoints",
+        "events",
+        "leases.coordination.k8s.io",
+        "namespaces",
+        "nodes",
+        "secrets",
+        "serviceaccounts",
+        "services",
+    ];
+    !without.contains(&resource) && !resource.ends_with(".rbac.authorization.k8s.io")
 }
 
 fn same_but_for_metadata_and_status(a: &Value, b: &Value) -> bool {
@@ -242,6 +274,7 @@ mod tests {
     #[test]
     fn an_unchanged_write_keeps_the_revision_and_the_generation_counts_spec_changes() {
         let mut store = Store::new(1);
+        let key = |name: &str| Key::new("deployments.apps", "default", name);
         let object = json!({"metadata": {"name": "a"}, "spec": {"x": 1}});
         let first = store.put(key("a"), object.clone(), "t0");
         let again = store.put(key("a"), Value::clone(&first), "t1");

@@ -2,28 +2,28 @@
 
 use serde_json::{Value, json};
 
-use super::resource::Resource;
+use super::resource::{Column, Resource};
 use super::store::Object;
 
 type Columns = &'static [(&'static str, &'static str, u8)];
 
 const AGE: (&str, &str, u8) = ("Age", "string", 0);
 
-/// A table of objects.
+/// A table of objects; `custom` are the printer columns of a CRD's version.
 pub fn table(
     resource: &Resource,
+    custom: &[Column],
     objects: &[Object],
-    revision: u64,
+    metadata: Value,
     now: &jiff::Timestamp,
 ) -> Value {
     let rows: Vec<Value> = objects
         .iter()
-        .map(|o| json!({"cells": cells(resource, o, now), "object": partial(o)}))
+        .map(|o| json!({"cells": cells(resource, custom, o, now), "object": partial(o)}))
         .collect();
     json!({
-        "kind": "Table", "apiVersion": "meta.k8s.io/v1",
-        "metadata": {"resourceVersion": revision.to_string()},
-        "columnDefinitions": definitions(resource),
+        "kind": "Table", "apiVersion": "meta.k8s.io/v1", "metadata": metadata,
+        "columnDefinitions": definitions(resource, custom),
         "rows": rows,
     })
 }
@@ -33,28 +33,31 @@ fn partial(object: &Value) -> Value {
            "metadata": object["metadata"]})
 }
 
-fn definitions(resource: &Resource) -> Value {
-    let definition = |name: &str, kind: &str, priority: u8| {
+fn definitions(resource: &Resource, custom: &[Column]) -> Value {
+    let definition = |name: &str, kind: &str, priority: u8, description: &str| {
         let format = if name == "Name" { "name" } else { "" };
-        json!({"name": name, "type": kind, "format": format, "description": "", "priority": priority})
+        json!({"name": name, "type": kind, "format": format, "description": description,
+               "priority": priority})
     };
-    let mut columns = vec![definition("Name", "string", 0)];
-    if resource.columns.is_empty() {
+    // Events are known by what they say.
+    let name_priority = u8::from(&*resource.id == "events");
+    let mut columns = vec![definition("Name", "string", name_priority, "")];
+    if custom.is_empty() {
         let built_in = built_in_columns(&resource.id);
-        columns.extend(built_in.iter().map(|&(n, k, p)| definition(n, k, p)));
+        columns.extend(built_in.iter().map(|&(n, k, p)| definition(n, k, p, "")));
     } else {
-        let custom = resource.columns.iter();
-        columns.extend(custom.map(|c| definition(&c.name, &c.kind, c.priority)));
+        let custom = custom.iter();
+        columns.extend(custom.map(|c| definition(&c.name, &c.kind, c.priority, &c.description)));
     }
     Value::Array(columns)
 }
 
-fn cells(resource: &Resource, object: &Value, now: &jiff::Timestamp) -> Value {
+fn cells(resource: &Resource, custom: &[Column], object: &Value, now: &jiff::Timestamp) -> Value {
     let mut cells = vec![object["metadata"]["name"].clone()];
-    if resource.columns.is_empty() {
+    if custom.is_empty() {
         cells.extend(built_in_cells(&resource.id, object, now));
     } else {
-        cells.extend(resource.columns.iter().map(|column| {
+        cells.extend(custom.iter().map(|column| {
             let value = lookup(object, &column.path);
             match (column.kind.as_str(), value) {
                 ("date", Value::String(t)) => json!(age(&t, now)),
@@ -85,6 +88,8 @@ fn built_in_columns(id: &str) -> Columns {
             AGE,
             ("IP", "string", 1),
             ("Node", "string", 1),
+            ("Nominated Node", "string", 1),
+            ("Readiness Gates", "string", 1),
         ],
         "services" => &[
             ("Type", "string", 0),
@@ -94,6 +99,30 @@ fn built_in_columns(id: &str) -> Columns {
             AGE,
             ("Selector", "string", 1),
         ],
+        "customresourcedefinitions.apiextensions.k8s.io" => &[("Created At", "date", 0)],
+        "endpoints" => &[("Endpoints", "string", 0), AGE],
+        "endpointslices.discovery.k8s.io" => &[
+            ("AddressType", "string", 0),
+            ("Ports", "string", 0),
+            ("Endpoints", "string", 0),
+            AGE,
+        ],
+        "nodes" => &[
+            ("Status", "string", 0),
+            ("Roles", "string", 0),
+            AGE,
+            ("Version", "string", 0),
+            ("Internal-IP", "string", 1),
+            ("External-IP", "string", 1),
+            ("OS-Image", "string", 1),
+            ("Container-Runtime", "string", 1),
+        ],
+        "serviceaccounts" => &[("Secrets", "integer", 0), AGE],
+        "roles.rbac.authorization.k8s.io" | "clusterroles.rbac.authorization.k8s.io" => {
+            &[("Created At", "date", 0)]
+        }
+        "rolebindings.rbac.authorization.k8s.io"
+        | "clusterrolebindings.rbac.authorization.k8s.io" => &[("Role", "string", 0), AGE],
         "deployments.apps" => &[
             ("Ready", "string", 0),
             ("Up-to-date", "integer", 0),
@@ -125,6 +154,34 @@ fn built_in_cells(id: &str, o: &Value, now: &jiff::Timestamp) -> Vec<Value> {
         "namespaces" => vec![o["status"]["phase"].clone(), age],
         "configmaps" => vec![entries(&o["data"]), age],
         "secrets" => vec![o["type"].clone(), entries(&o["data"]), age],
+        "customresourcedefinitions.apiextensions.k8s.io"
+        | "roles.rbac.authorization.k8s.io"
+        | "clusterroles.rbac.authorization.k8s.io" => vec![json!(created)],
+        "endpoints" => vec![endpoints_cell(&o["subsets"][0]), age],
+        "endpointslices.discovery.k8s.io" => endpoint_slice_cells(o, age),
+        "nodes" => vec![
+            json!("Ready"),
+            json!("control-plane"),
+            age,
+            o["status"]["nodeInfo"]["kubeletVersion"].clone(),
+            o["status"]["addresses"][0]["address"].clone(),
+            json!("<none>"),
+            o["status"]["nodeInfo"]["osImage"].clone(),
+            o["status"]["nodeInfo"]["containerRuntimeVersion"].clone(),
+        ],
+        "serviceaccounts" => {
+            let secrets = o["secrets"].as_array().map_or(0, Vec::len);
+            vec![json!(secrets), age]
+        }
+        "rolebindings.rbac.authorization.k8s.io"
+        | "clusterrolebindings.rbac.authorization.k8s.io" => {
+            let role = &o["roleRef"];
+            let text = |v: &Value| v.as_str().unwrap_or("").to_owned();
+            vec![
+                json!(format!("{}/{}", text(&role["kind"]), text(&role["name"]))),
+                age,
+            ]
+        }
         "events" => event_cells(o, now),
         "pods" => pod_cells(o, age),
         "services" => service_cells(o, age),
@@ -175,6 +232,38 @@ fn template_cells(o: &Value) -> [Value; 3] {
     ]
 }
 
+/// `10.42.0.1:8000,10.42.0.2:8000`, three at the most, as kubectl shows them.
+fn endpoints_cell(subset: &Value) -> Value {
+    let list = |field: &str| subset[field].as_array().into_iter().flatten();
+    let all: Vec<String> = list("ports")
+        .flat_map(|port| list("addresses").map(move |a| (a, port)))
+        .map(|(a, port)| format!("{}:{}", a["ip"].as_str().unwrap_or(""), port["port"]))
+        .collect();
+    joined(&all)
+}
+
+fn joined(all: &[String]) -> Value {
+    match all.len() {
+        0 => json!("<none>"),
+        1..=3 => json!(all.join(",")),
+        n => json!(format!("{} + {} more...", all[..3].join(","), n - 3)),
+    }
+}
+
+fn endpoint_slice_cells(o: &Value, age: Value) -> Vec<Value> {
+    let list = |field: &str| o[field].as_array().into_iter().flatten();
+    let ports: Vec<String> = list("ports").map(|p| p["port"].to_string()).collect();
+    let addresses: Vec<String> = list("endpoints")
+        .filter_map(|e| e["addresses"][0].as_str().map(str::to_owned))
+        .collect();
+    let ports = if ports.is_empty() {
+        json!("<unset>")
+    } else {
+        joined(&ports)
+    };
+    vec![o["addressType"].clone(), ports, joined(&addresses), age]
+}
+
 fn event_cells(o: &Value, now: &jiff::Timestamp) -> Vec<Value> {
     let involved = &o["involvedObject"];
     let text = |v: &Value| v.as_str().unwrap_or("").to_owned();
@@ -216,6 +305,8 @@ fn pod_cells(o: &Value, age: Value) -> Vec<Value> {
         age,
         or_none(&o["status"]["podIP"]),
         or_none(&o["spec"]["nodeName"]),
+        json!("<none>"),
+        json!("<none>"),
     ]
 }
 

@@ -53,7 +53,7 @@ impl Watch {
                     .list(&spec.resource.id, spec.namespace.as_deref())
                     .filter(|(_, o)| spec.selector.matches(o));
                 for (_, object) in present {
-                    events.push(event("ADDED", rendered(&spec, object, state, now)));
+                    events.push(event("ADDED", rendered(&spec, object, now)));
                 }
                 state.store.revision()
             }
@@ -79,7 +79,7 @@ impl Watch {
             .map_err(|e| ApiError::expired(e.to_string()))?;
         let events = changes
             .filter_map(|change| self.told_as(change).map(|kind| (kind, change)))
-            .map(|(kind, change)| event(kind, rendered(&self.spec, &change.object, state, now)))
+            .map(|(kind, change)| event(kind, rendered(&self.spec, &change.object, now)))
             .collect();
         self.told = state.store.revision();
         Ok(events)
@@ -136,12 +136,15 @@ fn event(kind: &str, object: Value) -> Value {
     json!({"type": kind, "object": object})
 }
 
-fn rendered(spec: &WatchSpec, object: &Object, state: &State, now: &jiff::Timestamp) -> Value {
+fn rendered(spec: &WatchSpec, object: &Object, now: &jiff::Timestamp) -> Value {
     if spec.as_table {
+        let version = spec.resource.version(&spec.version);
+        let revision = &object["metadata"]["resourceVersion"];
         return table(
             &spec.resource,
+            version.map_or(&[], |v| &v.columns),
             std::slice::from_ref(object),
-            state.store.revision(),
+            json!({"resourceVersion": revision}),
             now,
         );
     }
@@ -166,7 +169,7 @@ mod tests {
         let now = jiff::Timestamp::UNIX_EPOCH;
         let mut state = State {
             store: Store::new(1),
-            registry: Registry::new(),
+            registry: Registry::built_in(),
         };
         let key = Key::new("configmaps", "x", "a");
         let object = |on: &str| json!({"metadata": {"name": "a", "labels": {"on": on}}});

@@ -53,14 +53,27 @@ pub struct Running {
 
 /// Something that images run as.
 pub trait Workload: Sync {
+    /// The images that it is known by.
+    fn images(&self) -> &'static [&'static str];
+
     /// Starts a container, if its image is one of this workload's.
     fn start(&self, container: &Container) -> Option<Running>;
 }
 
+const WORKLOADS: &[&dyn Workload] = &[&faces::Faces];
+
 /// Starts a container with the workload that knows its image.
 pub fn find(container: &Container) -> Option<Running> {
-    const WORKLOADS: &[&dyn Workload] = &[&faces::Faces];
     WORKLOADS.iter().find_map(|w| w.start(container))
+}
+
+/// The images that the embedded cluster knows, for people.
+pub fn known() -> String {
+    let images: Vec<&str> = WORKLOADS
+        .iter()
+        .flat_map(|w| w.images().iter().copied())
+        .collect();
+    images.join(", ")
 }
 
 /// Splits `192.168.1.94:443/demo/faces-color:2.0.0` into `faces-color` and `2.0.0`: any registry

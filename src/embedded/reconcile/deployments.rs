@@ -4,6 +4,8 @@
 
 use serde_json::{Value, json};
 
+use super::events::{Happening, tell};
+use super::lifecycle::retire;
 use super::{condition, keep_transition_times};
 use crate::embedded::rest::State;
 use crate::embedded::routing::compile::is_ready;
@@ -12,6 +14,7 @@ use crate::embedded::store::{Key, Object};
 const DEPLOYMENTS: &str = "deployments.apps";
 const REPLICA_SETS: &str = "replicasets.apps";
 const HASH_LABEL: &str = "pod-template-hash";
+const REVISION: &str = "deployment.kubernetes.io/revision";
 
 /// Reconciles all Deployments and ReplicaSets.
 pub fn reconcile(state: &mut State, now: &str) {
@@ -22,10 +25,18 @@ pub fn reconcile(state: &mut State, now: &str) {
         match_pods(state, &key, &replica_set, now);
     }
     for (key, replica_set) in all(state, REPLICA_SETS) {
-        let pods = owned(state, "pods", &replica_set);
+        let mut pods = owned(state, "pods", &replica_set);
+        pods.retain(|(_, p)| !p["metadata"]["deletionTimestamp"].is_string());
         let ready = pods.iter().filter(|(_, p)| is_ready(p)).count();
-        let status = json!({"replicas": pods.len(), "readyReplicas": ready, "availableReplicas": ready,
-                            "observedGeneration": replica_set["metadata"]["generation"]});
+        let mut status = json!({"replicas": pods.len(),
+                                "observedGeneration": replica_set["metadata"]["generation"]});
+        if !pods.is_empty() {
+            status["fullyLabeledReplicas"] = json!(pods.len());
+        }
+        if ready > 0 {
+            status["readyReplicas"] = json!(ready);
+            status["availableReplicas"] = json!(ready);
+        }
         state.store.update(&key, now, |o| o["status"] = status);
     }
     for (key, deployment) in all(state, DEPLOYMENTS) {
@@ -71,6 +82,9 @@ fn template_hash(template: &Value) -> String {
 }
 
 fn roll(state: &mut State, key: &Key, deployment: &Value, now: &str) {
+    if deployment["metadata"]["deletionTimestamp"].is_string() {
+        return;
+    }
     let hash = template_hash(&deployment["spec"]["template"]);
     let wanted = deployment["spec"]["replicas"].as_i64().unwrap_or(1);
     let current = Key::new(
@@ -78,13 +92,16 @@ fn roll(state: &mut State, key: &Key, deployment: &Value, now: &str) {
         &key.namespace,
         &format!("{}-{hash}", key.name),
     );
-    if state.store.get(&current).is_none() {
+    let sets = owned(state, REPLICA_SETS, deployment);
+    if !sets.iter().any(|(k, _)| *k == current) {
+        if deployment["spec"]["paused"] == true {
+            return;
+        }
         let replica_set = new_replica_set(deployment, &current, &hash);
         state.store.put(current.clone(), replica_set, now);
     }
-    state
-        .store
-        .update(&current, now, |o| o["spec"]["replicas"] = json!(wanted));
+    number_revision(state, key, &current, &sets, now);
+    scale(state, deployment, &current, wanted, now);
     let ready = state.store.get(&current).map_or(0, |o| {
         owned(state, "pods", o)
             .iter()
@@ -94,12 +111,71 @@ fn roll(state: &mut State, key: &Key, deployment: &Value, now: &str) {
     if ready < wanted {
         return;
     }
-    for (old, _) in owned(state, REPLICA_SETS, deployment) {
-        if old != current {
-            state
-                .store
-                .update(&old, now, |o| o["spec"]["replicas"] = json!(0));
+    for (old, _) in &sets {
+        if *old != current {
+            scale(state, deployment, old, 0, now);
         }
+    }
+    forget_old_sets(state, deployment, &current);
+}
+
+/// Sets a ReplicaSet's size and tells of it.
+fn scale(state: &mut State, deployment: &Value, set: &Key, wanted: i64, now: &str) {
+    let Some(object) = state.store.get(set) else {
+        return;
+    };
+    let from = object["spec"]["replicas"].as_i64().unwrap_or(0);
+    if from == wanted {
+        return;
+    }
+    state
+        .store
+        .update(set, now, |o| o["spec"]["replicas"] = json!(wanted));
+    let direction = if wanted > from { "up" } else { "down" };
+    let happening = Happening {
+        kind: "Normal",
+        reason: "ScalingReplicaSet",
+        message: &format!(
+            "Scaled {direction} replica set {} from {from} to {wanted}",
+            set.name
+        ),
+        component: "deployment-controller",
+    };
+    tell(state, deployment, happening, now);
+}
+
+/// The current ReplicaSet has the highest revision; its Deployment shows it.
+fn number_revision(state: &mut State, key: &Key, current: &Key, sets: &[(Key, Object)], now: &str) {
+    let number = |o: &Value| -> u64 {
+        let text = o["metadata"]["annotations"][REVISION].as_str();
+        text.and_then(|t| t.parse().ok()).unwrap_or(0)
+    };
+    let others = sets.iter().filter(|(k, _)| k != current);
+    let highest = others.map(|(_, o)| number(o)).max().unwrap_or(0);
+    let mine = state.store.get(current).map_or(0, |o| number(o));
+    if mine > highest {
+        return;
+    }
+    for at in [current, key] {
+        state.store.update(at, now, |o| {
+            o["metadata"]["annotations"][REVISION] = json!((highest + 1).to_string());
+        });
+    }
+}
+
+/// Empty old ReplicaSets past `revisionHistoryLimit`.
+fn forget_old_sets(state: &mut State, deployment: &Value, current: &Key) {
+    let limit = deployment["spec"]["revisionHistoryLimit"]
+        .as_u64()
+        .unwrap_or(10) as usize;
+    let mut old = owned(state, REPLICA_SETS, deployment);
+    old.retain(|(k, o)| {
+        k != current && o["spec"]["replicas"] == 0 && o["status"]["replicas"].as_i64() == Some(0)
+    });
+    old.sort_by_key(|(_, o)| o["metadata"]["resourceVersion"].to_string());
+    let surplus = old.len().saturating_sub(limit);
+    for (key, _) in old.into_iter().take(surplus) {
+        state.store.delete(&key);
     }
 }
 
@@ -118,32 +194,73 @@ fn new_replica_set(deployment: &Value, key: &Key, hash: &str) -> Value {
 }
 
 fn match_pods(state: &mut State, key: &Key, replica_set: &Value, now: &str) {
+    if replica_set["metadata"]["deletionTimestamp"].is_string() {
+        return;
+    }
     let wanted = replica_set["spec"]["replicas"].as_u64().unwrap_or(0) as usize;
     let mut pods = owned(state, "pods", replica_set);
+    pods.retain(|(_, p)| !p["metadata"]["deletionTimestamp"].is_string());
     // Pods that are not ready go first.
     pods.sort_by_key(|(_, p)| !is_ready(p));
     for (pod, _) in pods.iter().skip(wanted) {
-        state.store.delete(pod);
+        retire(state, pod, now);
+        tell_of_pod(
+            state,
+            replica_set,
+            "SuccessfulDelete",
+            "Deleted",
+            &pod.name,
+            now,
+        );
     }
     for _ in pods.len()..wanted {
         let name = format!("{}-{}", key.name, state.store.suffix(5));
         let template = &replica_set["spec"]["template"];
         let mut spec = template["spec"].clone();
         spec["nodeName"] = json!("footlights");
-        let pod = json!({
+        spec["enableServiceLinks"] = json!(true);
+        let mut pod = json!({
             "apiVersion": "v1", "kind": "Pod",
             "metadata": {"name": name, "namespace": key.namespace,
                          "generateName": format!("{}-", key.name),
                          "labels": template["metadata"]["labels"],
-                         "annotations": template["metadata"]["annotations"],
                          "ownerReferences": owner_reference("ReplicaSet", replica_set)},
             "spec": spec,
-            "status": {"phase": "Pending", "qosClass": "Burstable"},
+            "status": {"phase": "Pending", "qosClass": "BestEffort"},
         });
+        let annotations = &template["metadata"]["annotations"];
+        if annotations.is_object() {
+            pod["metadata"]["annotations"] = annotations.clone();
+        }
         state
             .store
             .put(Key::new("pods", &key.namespace, &name), pod, now);
+        tell_of_pod(
+            state,
+            replica_set,
+            "SuccessfulCreate",
+            "Created",
+            &name,
+            now,
+        );
     }
+}
+
+fn tell_of_pod(
+    state: &mut State,
+    replica_set: &Value,
+    reason: &str,
+    done: &str,
+    pod: &str,
+    now: &str,
+) {
+    let happening = Happening {
+        kind: "Normal",
+        reason,
+        message: &format!("{done} pod: {pod}"),
+        component: "replicaset-controller",
+    };
+    tell(state, replica_set, happening, now);
 }
 
 fn deployment_status(state: &State, deployment: &Value, now: &str) -> Value {

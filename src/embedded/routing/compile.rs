@@ -75,10 +75,7 @@ fn services(store: &Store) -> BTreeMap<ObjectRef, Service> {
             let Some(number) = port(&entry["port"]) else {
                 continue;
             };
-            let addresses: Vec<SocketAddr> = pods
-                .iter()
-                .filter_map(|pod| address(pod, &entry["targetPort"]))
-                .collect();
+            let addresses = addresses(&pods, entry);
             service.endpoints.insert(number, addresses);
             let protocol = entry["appProtocol"].as_str().unwrap_or("");
             let name = entry["name"].as_str().unwrap_or("");
@@ -91,8 +88,21 @@ fn services(store: &Store) -> BTreeMap<ObjectRef, Service> {
     services
 }
 
+/// Where the ready pods of a Service listen for one of its ports.
+pub fn endpoints(store: &Store, service: &Value, port: &Value) -> Vec<SocketAddr> {
+    let namespace = service["metadata"]["namespace"].as_str().unwrap_or("");
+    let pods: Vec<&Value> = pods_of(store, namespace, &service["spec"]["selector"]).collect();
+    addresses(&pods, port)
+}
+
+fn addresses(pods: &[&Value], port: &Value) -> Vec<SocketAddr> {
+    let each = pods.iter();
+    each.filter_map(|pod| address(pod, &port["targetPort"]))
+        .collect()
+}
+
 /// The ready pods that a Service selects.
-fn pods_of<'a>(
+pub fn pods_of<'a>(
     store: &'a Store,
     namespace: &'a str,
     selector: &'a Value,
@@ -115,7 +125,7 @@ pub fn is_ready(pod: &Value) -> bool {
 }
 
 /// Where a pod listens for a Service's `targetPort`, a number or the name of a container port.
-fn address(pod: &Value, target: &Value) -> Option<SocketAddr> {
+pub fn address(pod: &Value, target: &Value) -> Option<SocketAddr> {
     let container_port = match target.as_str() {
         Some(name) => array(&pod["spec"]["containers"])
             .flat_map(|c| array(&c["ports"]))

@@ -53,6 +53,21 @@ pub struct Forward {
     pub http2: bool,
 }
 
+impl Forward {
+    /// To an address, with nothing changed.
+    pub fn straight(to: SocketAddr, path_and_query: String) -> Self {
+        Forward {
+            to,
+            path_and_query,
+            host: None,
+            request_headers: HeaderEdits::default(),
+            response_headers: HeaderEdits::default(),
+            timeout: None,
+            http2: false,
+        }
+    }
+}
+
 impl RouteTable {
     /// The decision for a request that came to a port of a Gateway.
     pub fn at_gateway(

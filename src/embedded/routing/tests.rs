@@ -47,7 +47,7 @@ fn world() -> Store {
 }
 
 fn put(store: &mut Store, kind: &str, namespace: &str, name: &str, created: &str, spec: Value) {
-    let registry = Registry::new();
+    let registry = Registry::with_gateway_api();
     let resource = registry.iter().find(|r| r.kind == kind).unwrap();
     let mut object = json!({"metadata": {"name": name, "namespace": namespace}, "spec": spec});
     admission::default(resource, &mut object);

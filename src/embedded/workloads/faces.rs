@@ -20,6 +20,16 @@ pub struct Faces;
 const PORT: u16 = 8000;
 
 impl Workload for Faces {
+    fn images(&self) -> &'static [&'static str] {
+        &[
+            "faces-smiley",
+            "faces-color",
+            "faces-face",
+            "faces-gui",
+            "faces-workload",
+        ]
+    }
+
     fn start(&self, container: &Container) -> Option<Running> {
         // `faces-workload` was one image for all roles, chosen by FACES_SERVICE.
         let role = match container.image.strip_prefix("faces-")? {

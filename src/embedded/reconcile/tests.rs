@@ -1,0 +1,225 @@
+//! Tests of `reconcile`.
+
+use super::*;
+use crate::embedded::admission;
+use crate::embedded::resource::Registry;
+use crate::embedded::store::{Key, Store};
+
+fn state() -> State {
+    let mut state = State {
+        store: Store::new(3),
+        registry: Registry::with_gateway_api(),
+    };
+    let namespace = json!({"metadata": {"name": "app"}});
+    state
+        .store
+        .put(Key::new("namespaces", "", "app"), namespace, "t");
+    state
+}
+
+fn deploy(state: &mut State, image: &str, replicas: u32) {
+    let resource = state.registry.by_id("deployments.apps").unwrap().clone();
+    let mut object = json!({"metadata": {"name": "web", "namespace": "app"}, "spec": {
+        "replicas": replicas, "selector": {"matchLabels": {"a": "b"}},
+        "template": {"metadata": {"labels": {"a": "b"}},
+                     "spec": {"containers": [{"name": "c", "image": image}]}}}});
+    admission::default(&resource, &mut object);
+    let key = Key::new("deployments.apps", "app", "web");
+    if let Some(before) = state.store.get(&key) {
+        object["status"] = before["status"].clone();
+    }
+    state.store.put(key, object, "t");
+    reconcile(state, &Facts::default(), 0, "t");
+}
+
+/// What the kubelet does: makes every pod ready.
+fn run_pods(state: &mut State) {
+    let pods: Vec<Key> = state
+        .store
+        .list("pods", None)
+        .map(|(k, _)| k.clone())
+        .collect();
+    for key in pods {
+        state.store.update(&key, "t", |o| {
+            o["status"]["conditions"] = json!([{"type": "Ready", "status": "True"}]);
+        });
+    }
+    reconcile(state, &Facts::default(), 0, "t");
+}
+
+fn images(state: &State) -> Vec<String> {
+    let pods = state.store.list("pods", None);
+    pods.map(|(_, p)| {
+        p["spec"]["containers"][0]["image"]
+            .as_str()
+            .unwrap()
+            .to_owned()
+    })
+    .collect()
+}
+
+#[test]
+fn a_rollout_replaces_pods_once_the_new_ones_are_ready() {
+    let mut state = state();
+    deploy(&mut state, "v1", 2);
+    run_pods(&mut state);
+    let status = |state: &State| {
+        state
+            .store
+            .get(&Key::new("deployments.apps", "app", "web"))
+            .unwrap()["status"]
+            .clone()
+    };
+    assert_eq!(status(&state)["availableReplicas"], 2);
+    deploy(&mut state, "v2", 2);
+    assert_eq!(images(&state).len(), 4, "both generations stand");
+    run_pods(&mut state);
+    assert_eq!(images(&state), ["v2", "v2"]);
+    assert_eq!(status(&state)["updatedReplicas"], 2);
+    deploy(&mut state, "v2", 0);
+    assert!(images(&state).is_empty());
+    assert_eq!(status(&state)["replicas"], Value::Null);
+}
+
+#[test]
+fn what_is_owned_or_in_a_namespace_goes_with_it() {
+    let mut state = state();
+    deploy(&mut state, "v1", 1);
+    state
+        .store
+        .delete(&Key::new("deployments.apps", "app", "web"));
+    reconcile(&mut state, &Facts::default(), 0, "t");
+    assert!(images(&state).is_empty());
+    deploy(&mut state, "v1", 1);
+    state.store.delete(&Key::new("namespaces", "", "app"));
+    reconcile(&mut state, &Facts::default(), 0, "t");
+    assert_eq!(state.store.iter().count(), 0);
+}
+
+#[test]
+fn at_rest_nothing_is_written() {
+    let mut state = state();
+    deploy(&mut state, "v1", 1);
+    run_pods(&mut state);
+    let revision = state.store.revision();
+    reconcile(&mut state, &Facts::default(), 0, "later");
+    assert_eq!(state.store.revision(), revision);
+}
+
+/// Every pointer to a part of a value.
+fn pointers(value: &Value, at: &str, all: &mut Vec<String>) {
+    all.push(at.to_owned());
+    for (name, inner) in value.as_object().into_iter().flatten() {
+        pointers(inner, &format!("{at}/{name}"), all);
+    }
+    for (index, inner) in value.as_array().into_iter().flatten().enumerate() {
+        pointers(inner, &format!("{at}/{index}"), all);
+    }
+}
+
+#[test]
+fn an_object_with_any_part_of_the_wrong_type_is_refused_or_harmless() {
+    let objects = [
+        (
+            "gateway.networking.k8s.io",
+            "v1",
+            "httproutes",
+            json!({"metadata": {"name": "x", "labels": {"a": "b"}}, "spec": {
+            "hostnames": ["h"], "parentRefs": [{"group": "", "kind": "Service", "name": "s", "port": 80}, {"name": "g"}],
+            "rules": [{"matches": [{"path": {"value": "/a"}, "headers": [{"name": "n", "value": "v"}], "method": "GET"}],
+                "filters": [{"type": "URLRewrite", "urlRewrite": {"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/"}}}],
+                "backendRefs": [{"name": "s", "port": 80, "weight": 1}], "timeouts": {"request": "1s"}}]}}),
+        ),
+        (
+            "gateway.networking.k8s.io",
+            "v1",
+            "gateways",
+            json!({"metadata": {"name": "g"}, "spec": {"gatewayClassName": "c",
+            "listeners": [{"name": "l", "port": 80, "protocol": "HTTP", "allowedRoutes": {"namespaces": {"from": "All"}}}]}}),
+        ),
+        (
+            "apps",
+            "v1",
+            "deployments",
+            json!({"metadata": {"name": "d"}, "spec": {"replicas": 1, "selector": {"matchLabels": {"a": "b"}},
+            "template": {"metadata": {"labels": {"a": "b"}}, "spec": {"containers": [{"name": "c", "image": "i",
+                "ports": [{"containerPort": 80}], "env": [{"name": "E", "value": "v"}]}]}}}}),
+        ),
+        (
+            "",
+            "v1",
+            "services",
+            json!({"metadata": {"name": "s"}, "spec": {"selector": {"a": "b"}, "ports": [{"port": 80, "targetPort": "http"}]}}),
+        ),
+        (
+            "",
+            "v1",
+            "namespaces",
+            json!({"metadata": {"name": "n", "labels": {"a": "b"}}, "spec": {"finalizers": ["k"]}}),
+        ),
+        (
+            "",
+            "v1",
+            "pods",
+            json!({"metadata": {"name": "p", "annotations": {"a": "b"}, "ownerReferences": [{"uid": "u"}]},
+            "spec": {"containers": [{"name": "c", "image": "i"}]}}),
+        ),
+    ];
+    let now = jiff::Timestamp::UNIX_EPOCH;
+    for (group, version, plural, object) in objects {
+        let mut all = Vec::new();
+        pointers(&object, "", &mut all);
+        for pointer in all {
+            for wrong in [
+                json!("x"),
+                json!(7),
+                json!([1]),
+                json!({"a": 1}),
+                json!([]),
+                json!(null),
+                json!(true),
+            ] {
+                let mut broken = object.clone();
+                *broken.pointer_mut(&pointer).unwrap() = wrong;
+                let mut state = state();
+                let root = if group.is_empty() {
+                    "/api".to_owned()
+                } else {
+                    format!("/apis/{group}")
+                };
+                let scope = if plural == "namespaces" {
+                    ""
+                } else {
+                    "namespaces/app/"
+                };
+                let path = format!("{root}/{version}/{scope}{plural}");
+                let request = |method: &str, path: String| super::super::rest::Request {
+                    method: method.to_owned(),
+                    path,
+                    body: broken.to_string().into_bytes(),
+                    content_type: if method == "PATCH" {
+                        "application/merge-patch+json"
+                    } else {
+                        "application/json"
+                    }
+                    .to_owned(),
+                    accept: "application/json;as=Table".to_owned(),
+                    ..Default::default()
+                };
+                // Whether it is refused does not matter here; that nothing panics does.
+                let _ =
+                    super::super::rest::handle(&mut state, &request("POST", path.clone()), &now);
+                reconcile(&mut state, &Facts::default(), 0, "t");
+                let _ = super::super::rest::handle(&mut state, &request("GET", path.clone()), &now);
+                let name = object["metadata"]["name"].as_str().unwrap();
+                let _ = super::super::rest::handle(
+                    &mut state,
+                    &request("PATCH", format!("{path}/{name}")),
+                    &now,
+                );
+                reconcile(&mut state, &Facts::default(), 0, "t");
+                let _ = crate::embedded::routing::compile(&state.store);
+            }
+        }
+    }
+}

@@ -1,0 +1,60 @@
+//! Reviews: questions that are posted and not stored. Whoever has the token may do everything.
+
+use serde_json::json;
+
+use super::{Reply, Request};
+use crate::embedded::status::ApiError;
+
+/// The name that the token stands for.
+const USER: &str = "footlights";
+
+/// Answers a review, if the path is one's.
+pub fn handle(request: &Request, segments: &[&str]) -> Option<Result<Reply, ApiError>> {
+    let (group, kind) = match segments {
+        [
+            "apis",
+            group @ "authorization.k8s.io",
+            "v1",
+            "selfsubjectaccessreviews",
+        ] => (*group, "SelfSubjectAccessReview"),
+        [
+            "apis",
+            group @ "authorization.k8s.io",
+            "v1",
+            "selfsubjectrulesreviews",
+        ] => (*group, "SelfSubjectRulesReview"),
+        [
+            "apis",
+            group @ "authentication.k8s.io",
+            "v1",
+            "selfsubjectreviews",
+        ] => (*group, "SelfSubjectReview"),
+        _ => return None,
+    };
+    if request.method != "POST" {
+        return Some(Err(ApiError::method_not_allowed()));
+    }
+    let asked = match request.object() {
+        Ok(asked) => asked,
+        Err(error) => return Some(Err(error)),
+    };
+    let status = match kind {
+        "SelfSubjectAccessReview" => json!({
+            "allowed": true, "reason": "the token of the embedded cluster may do everything",
+        }),
+        "SelfSubjectRulesReview" => json!({
+            "incomplete": false,
+            "resourceRules": [{"verbs": ["*"], "apiGroups": ["*"], "resources": ["*"]}],
+            "nonResourceRules": [{"verbs": ["*"], "nonResourceURLs": ["*"]}],
+        }),
+        _ => {
+            json!({"userInfo": {"username": USER, "groups": ["system:masters", "system:authenticated"]}})
+        }
+    };
+    let mut answer = json!({"kind": kind, "apiVersion": format!("{group}/v1"),
+                            "metadata": {"creationTimestamp": null}, "status": status});
+    if !asked["spec"].is_null() {
+        answer["spec"] = asked["spec"].clone();
+    }
+    Some(Ok(Reply::json(201, answer)))
+}
