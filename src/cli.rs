@@ -140,6 +140,28 @@ pub struct Cluster {
     /// How it tells where it is.
     #[arg(long, value_enum)]
     pub format: Option<Format>,
+    /// Write the kubeconfig to this file; it is removed at the end.
+    #[arg(long, value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+    /// The API server's port, instead of a free one.
+    #[arg(long, value_name = "PORT")]
+    pub api_port: Option<u16>,
+    /// The port of the first Gateway's first listener, instead of its own.
+    #[arg(long, value_name = "PORT")]
+    pub gateway_port: Option<u16>,
+    /// The port of the proxy into the mesh, instead of a free one.
+    #[arg(long, value_name = "PORT")]
+    pub mesh_proxy: Option<u16>,
+    /// Something else than running a cluster.
+    #[command(subcommand)]
+    pub instead: Option<ClusterCommand>,
+}
+
+/// What `footlights cluster` can do besides running one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Subcommand)]
+pub enum ClusterCommand {
+    /// Print the built-in Gateway API's CRDs, for `kubectl apply -f -`.
+    Crds,
 }
 
 /// Text for people or JSON for programs.

@@ -53,6 +53,7 @@ use anyhow::{Context, Result};
 use tokio::net::TcpListener;
 
 use credentials::Credentials;
+use forward_proxy::Doors;
 use hub::Hub;
 use kubelet::Logs;
 use profile::Profile;
@@ -98,38 +99,79 @@ impl GatewayListener {
 #[derive(Clone, Debug)]
 pub struct Gateways(Arc<Hub>);
 
+/// How a cluster is started. Ports are free ones unless said.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// What stands in it.
+    pub profile: Profile,
+    /// Where the kubeconfig is written, if not in a private directory.
+    pub kubeconfig: Option<PathBuf>,
+    /// The API server's port.
+    pub api_port: Option<u16>,
+    /// The port of the first Gateway's first listener.
+    pub gateway_port: Option<u16>,
+    /// The mesh proxy's port.
+    pub mesh_proxy: Option<u16>,
+}
+
+impl From<Profile> for Options {
+    fn from(profile: Profile) -> Self {
+        Options {
+            profile,
+            ..Options::default()
+        }
+    }
+}
+
+async fn bind(port: Option<u16>, whose: &str) -> Result<TcpListener> {
+    let port = port.unwrap_or(0);
+    TcpListener::bind(("127.0.0.1", port))
+        .await
+        .with_context(|| format!("binding {whose} port {port} on 127.0.0.1"))
+}
+
 impl EmbeddedCluster {
     /// Starts a cluster with what a profile puts into it. The API answers when this returns; pods
     /// and Gateways follow within milliseconds.
-    pub async fn start(profile: Profile) -> Result<Self> {
+    pub async fn start(options: Options) -> Result<Self> {
         let directory = tempfile::Builder::new()
             .prefix("footlights-")
             .tempdir()
             .context("making a private directory for the embedded cluster")?;
-        let listener = TcpListener::bind(("127.0.0.1", 0))
-            .await
-            .context("binding the API server's port")?;
+        let listener = bind(options.api_port, "the API server's").await?;
         let api = listener.local_addr()?;
         let credentials = Credentials::generate().context("making the embedded cluster's CA")?;
-        let kubeconfig = directory.path().join("kubeconfig");
+        let kubeconfig = match options.kubeconfig {
+            Some(path) => std::path::absolute(path)?,
+            None => directory.path().join("kubeconfig"),
+        };
         credentials.write_kubeconfig(&kubeconfig, &format!("https://{api}"))?;
 
         let hub = Arc::new(Hub::new(fastrand::u64(..)));
         let logs = Logs::default();
         let proxy = Proxy::new();
         let (stop, stopped) = stop();
-        profile::install(&hub, profile)?;
+        profile::install(&hub, options.profile)?;
         tokio::spawn(kubelet::run(
             hub.clone(),
             proxy.clone(),
             logs.clone(),
             stopped.clone(),
         ));
-        tokio::spawn(gateway::run(hub.clone(), proxy.clone(), stopped.clone()));
-        let forward = TcpListener::bind(("127.0.0.1", 0)).await?;
+        tokio::spawn(gateway::run(
+            hub.clone(),
+            proxy.clone(),
+            options.gateway_port,
+            stopped.clone(),
+        ));
+        let forward = bind(options.mesh_proxy, "the mesh proxy's").await?;
         let forward_proxy = forward.local_addr()?;
-        let gateways = Gateways(hub.clone());
-        tokio::spawn(forward_proxy::run(forward, gateways, stopped.clone()));
+        let doors = Doors {
+            gateways: Gateways(hub.clone()),
+            hub: hub.clone(),
+            proxy: proxy.clone(),
+        };
+        tokio::spawn(forward_proxy::run(forward, doors, stopped.clone()));
         let api_hub = hub.clone();
         tokio::spawn(async move {
             api::run(listener, &credentials, api_hub, proxy, logs, stopped).await;
@@ -157,6 +199,11 @@ impl EmbeddedCluster {
     /// The forward proxy's address.
     pub fn forward_proxy(&self) -> SocketAddr {
         self.forward_proxy
+    }
+
+    /// The forward proxy's URL: a door into the mesh.
+    pub fn mesh_proxy(&self) -> String {
+        format!("http://{}", self.forward_proxy)
     }
 
     /// A handle on the Gateways.

@@ -27,7 +27,9 @@ struct World {
 impl World {
     async fn start() -> Self {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let cluster = EmbeddedCluster::start(Profile::Workshop).await.unwrap();
+        let cluster = EmbeddedCluster::start(Profile::Workshop.into())
+            .await
+            .unwrap();
         let gateways = cluster.gateways();
         let mut changes = gateways.changes();
         while !gateways.settled() {

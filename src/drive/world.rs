@@ -370,7 +370,7 @@ async fn build(
 ) -> Result<Ready> {
     let (cluster, target, gateway) = match cast.stand {
         Stand::Embedded(profile) => {
-            let cluster = EmbeddedCluster::start(profile).await?;
+            let cluster = EmbeddedCluster::start(profile.into()).await?;
             let target = Target {
                 kubeconfig: cluster.kubeconfig().to_owned(),
             };
@@ -384,6 +384,9 @@ async fn build(
     let mut environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
     environment.push(("SHELL".into(), own.into()));
     environment.push(("KUBECACHEDIR".into(), cache.into()));
+    if let Some(cluster) = &cluster {
+        environment.push(("FOOTLIGHTS_MESH_PROXY".into(), cluster.mesh_proxy().into()));
+    }
     let added = cast.environment.into_iter();
     environment.extend(added.map(|(name, value)| (name.into(), value.into())));
     let setup = Setup {
@@ -453,7 +456,7 @@ async fn follow_gateway(
             .context("the embedded cluster has ended")?;
     };
     let url = first.url();
-    let proxy = format!("http://{}", cluster.forward_proxy());
+    let proxy = cluster.mesh_proxy();
     let api = cluster.api().to_string();
     let mut variables = vec![("FOOTLIGHTS_GATEWAY_URL", url.as_str())];
     if first.address.port() != first.port {

@@ -5,8 +5,9 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures::StreamExt;
 use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt, Full};
+use http_body_util::{BodyExt, Full, StreamBody};
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 use tokio::time::Sleep;
 
@@ -30,6 +31,50 @@ where
     B::Error: Into<BoxError>,
 {
     body.map_err(Into::into).boxed_unsync()
+}
+
+/// What [`gather`] got.
+pub enum Gathered {
+    /// The whole body.
+    Whole(Bytes),
+    /// Its beginning and what is still to come.
+    Streaming(Body),
+}
+
+/// Collects a body if it ends soon and is no larger than `most`.
+pub async fn gather(mut body: Body, most: usize, soon: Duration) -> Gathered {
+    let mut kept: Vec<Frame<Bytes>> = Vec::new();
+    let mut size = 0;
+    let until = tokio::time::Instant::now() + soon;
+    loop {
+        let frame = match tokio::time::timeout_at(until, body.frame()).await {
+            Ok(frame) => frame,
+            Err(_) => break,
+        };
+        match frame {
+            None if kept.iter().all(Frame::is_data) => {
+                let data = kept.into_iter().filter_map(|f| f.into_data().ok());
+                return Gathered::Whole(data.flatten().collect());
+            }
+            // Trailers of a request are too rare to be kept.
+            None => break,
+            Some(Ok(frame)) => {
+                size += frame.data_ref().map_or(0, Bytes::len);
+                kept.push(frame);
+            }
+            Some(Err(error)) => {
+                let broken = futures::stream::once(async { Err(error) });
+                let kept = futures::stream::iter(kept.into_iter().map(Ok));
+                return Gathered::Streaming(boxed(StreamBody::new(kept.chain(broken))));
+            }
+        }
+        if size > most {
+            break;
+        }
+    }
+    let kept = futures::stream::iter(kept.into_iter().map(Ok));
+    let rest = kept.chain(http_body_util::BodyStream::new(body));
+    Gathered::Streaming(boxed(StreamBody::new(rest)))
 }
 
 /// A body that breaks off when its time is up.

@@ -6,7 +6,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
@@ -75,10 +75,19 @@ impl Credentials {
             ca = STANDARD.encode(&self.ca_pem),
             token = self.token,
         );
+        if let Ok(known) = std::fs::read_to_string(path) {
+            if !known.contains(&format!("current-context: {CONTEXT}\n")) {
+                bail!(
+                    "{} is there already and is not of an embedded cluster: name another file",
+                    path.display()
+                );
+            }
+            // Made anew, so that its mode is ours.
+            std::fs::remove_file(path).with_context(|| format!("replacing {}", path.display()))?;
+        }
         OpenOptions::new()
             .write(true)
-            .create(true)
-            .truncate(true)
+            .create_new(true)
             .mode(0o600)
             .open(path)
             .and_then(|mut file| file.write_all(text.as_bytes()))

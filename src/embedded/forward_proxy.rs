@@ -1,71 +1,180 @@
-//! A forward proxy for commands: it knows the Gateways' addresses and the ports really bound.
+//! A forward proxy for commands: a door into the mesh, and to Gateways wherever they are bound.
 //!
-//! Where port 80 cannot be had, commands get `http_proxy` pointing here, so that
-//! `curl http://$(kubectl get gateway … address)/face/` works as written. Everything else passes.
+//! `curl -x $FOOTLIGHTS_MESH_PROXY http://smiley.faces/edge/` is a request from inside the mesh;
+//! the client's namespace is the user name of the proxy's URL. Where port 80 cannot be had, commands
+//! get `http_proxy` pointing here, so that `curl http://$(kubectl get gateway … address)/face/`
+//! works as written. Everything else passes.
 
 use std::convert::Infallible;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
-use http::{Method, Request, Response, StatusCode, Uri};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::uri::Authority;
+use http::{Method, Request, Response, Uri, header};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
-use tokio::net::TcpListener;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::net::{TcpListener, TcpStream};
 
 use super::Gateways;
 use super::body::{Body, boxed, full};
-use super::serve::{Protocol, Stopped, Transport, serve};
+use super::hub::Hub;
+use super::mesh::Mesh;
+use super::proxy::{Proxy, plain};
+use super::serve::{Protocol, Stopped, Transport, connection, serve};
+
+/// The namespace of a client that names none.
+const DEFAULT_NAMESPACE: &str = "default";
+
+/// What the proxy knows.
+#[derive(Clone)]
+pub struct Doors {
+    /// The Gateways' addresses.
+    pub gateways: Gateways,
+    /// The cluster.
+    pub hub: Arc<Hub>,
+    /// The way to pods.
+    pub proxy: Proxy,
+}
+
+/// Where a request leads.
+enum Door {
+    /// To a Service, by the mesh's rules.
+    Mesh(Mesh),
+    /// To a Gateway's listener.
+    Gateway(SocketAddr),
+    /// Out.
+    Outside,
+}
 
 /// Serves the proxy until stopped.
-pub async fn run(listener: TcpListener, gateways: Gateways, stopped: Stopped) {
+pub async fn run(listener: TcpListener, doors: Doors, stopped: Stopped) {
     let client: Client<HttpConnector, Body> = Client::builder(TokioExecutor::new()).build_http();
-    let client = Arc::new(client);
+    let shutdown = stopped.clone();
     serve(
         listener,
         Transport::Plain,
         Protocol::Http1,
         stopped,
         move |_| {
-            let (gateways, client) = (gateways.clone(), client.clone());
+            let (doors, client, stopped) = (doors.clone(), client.clone(), shutdown.clone());
             tower::service_fn(move |request: Request<Incoming>| {
-                let (gateways, client) = (gateways.clone(), client.clone());
-                async move { Ok::<_, Infallible>(pass(&gateways, &client, request).await) }
+                let (doors, client, stopped) = (doors.clone(), client.clone(), stopped.clone());
+                async move {
+                    let answer = match *request.method() == Method::CONNECT {
+                        true => tunnel(&doors, request, stopped),
+                        false => pass(&doors, &client, request).await,
+                    };
+                    Ok::<_, Infallible>(answer)
+                }
             })
         },
     )
     .await;
 }
 
-async fn pass(
-    gateways: &Gateways,
-    client: &Client<HttpConnector, Body>,
-    mut request: Request<Incoming>,
-) -> Response<Body> {
-    if request.method() == Method::CONNECT {
-        return plain(405, "this proxy is for http:// URLs only");
-    }
-    let Some(authority) = request.uri().authority().cloned() else {
-        return plain(400, "this is a forward proxy: ask for an absolute URL");
-    };
-    let port = authority.port_u16().unwrap_or(80);
-    let bound = gateways.bound(authority.host(), port);
-    if let Some(address) = bound {
-        let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
-        let Ok(uri) = format!("http://{address}{path}").parse::<Uri>() else {
-            return plain(400, "the URL is not valid");
-        };
-        *request.uri_mut() = uri;
-    }
-    request.headers_mut().remove("proxy-connection");
-    match client.request(request.map(boxed)).await {
-        Ok(response) => response.map(boxed),
-        Err(error) => plain(502, &format!("{authority}: {error}")),
+impl Doors {
+    fn door(&self, request: &Request<Incoming>, authority: &Authority) -> Door {
+        let namespace = client_namespace(request);
+        let mesh = Mesh::new(self.hub.clone(), self.proxy.clone(), &namespace);
+        if mesh.knows(authority) {
+            return Door::Mesh(mesh);
+        }
+        let port = authority.port_u16().unwrap_or(80);
+        match self.gateways.bound(authority.host(), port) {
+            Some(address) => Door::Gateway(address),
+            None => Door::Outside,
+        }
     }
 }
 
-fn plain(code: u16, text: &str) -> Response<Body> {
-    let mut response = Response::new(full(format!("{text}\n")));
-    *response.status_mut() = StatusCode::from_u16(code).unwrap_or(StatusCode::BAD_GATEWAY);
-    response
+/// The user name of `Proxy-Authorization: Basic`.
+fn client_namespace(request: &Request<Incoming>) -> String {
+    let value = request.headers().get(header::PROXY_AUTHORIZATION);
+    let user = value
+        .and_then(|v| v.to_str().ok())
+        .and_then(|v| v.strip_prefix("Basic "))
+        .and_then(|v| STANDARD.decode(v.trim()).ok())
+        .and_then(|v| String::from_utf8(v).ok())
+        .and_then(|v| v.split(':').next().map(str::to_owned));
+    user.filter(|u| !u.is_empty())
+        .unwrap_or_else(|| DEFAULT_NAMESPACE.to_owned())
+}
+
+async fn pass(
+    doors: &Doors,
+    client: &Client<HttpConnector, Body>,
+    mut request: Request<Incoming>,
+) -> Response<Body> {
+    let Some(authority) = request.uri().authority().cloned() else {
+        let why = "this is a forward proxy: ask for an absolute URL\n";
+        return plain(400, why.to_owned());
+    };
+    match doors.door(&request, &authority) {
+        Door::Mesh(mesh) => return mesh.send(request.map(boxed)).await,
+        Door::Gateway(address) => {
+            let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
+            let Ok(uri) = format!("http://{address}{path}").parse::<Uri>() else {
+                return plain(400, "the URL is not valid\n".to_owned());
+            };
+            *request.uri_mut() = uri;
+        }
+        Door::Outside => {}
+    }
+    let headers = request.headers_mut();
+    headers.remove("proxy-connection");
+    headers.remove(header::PROXY_AUTHORIZATION);
+    match client.request(request.map(boxed)).await {
+        Ok(response) => response.map(boxed),
+        Err(error) => plain(502, format!("{authority}: {error}\n")),
+    }
+}
+
+/// `CONNECT`: what follows on the connection is for the named place.
+fn tunnel(doors: &Doors, request: Request<Incoming>, stopped: Stopped) -> Response<Body> {
+    let Some(authority) = request.uri().authority().cloned() else {
+        return plain(400, "CONNECT needs HOST:PORT\n".to_owned());
+    };
+    let door = doors.door(&request, &authority);
+    tokio::spawn(async move {
+        let Ok(upgraded) = hyper::upgrade::on(request).await else {
+            return;
+        };
+        let mut client = TokioIo::new(upgraded);
+        match door {
+            Door::Mesh(mesh) => {
+                let service = tower::service_fn(move |request: Request<Incoming>| {
+                    let (mesh, authority) = (mesh.clone(), authority.clone());
+                    async move {
+                        let request = addressed(request.map(boxed), &authority);
+                        Ok::<_, Infallible>(mesh.send(request).await)
+                    }
+                });
+                connection(client, Protocol::Either, service, stopped).await;
+            }
+            Door::Gateway(address) => {
+                if let Ok(mut server) = TcpStream::connect(address).await {
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                }
+            }
+            Door::Outside => {
+                if let Ok(mut server) = TcpStream::connect(authority.as_str()).await {
+                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+                }
+            }
+        }
+    });
+    Response::new(full(""))
+}
+
+/// A request within a tunnel goes to the tunnel's end, whatever its own `Host` says.
+fn addressed(mut request: Request<Body>, authority: &Authority) -> Request<Body> {
+    let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
+    if let Ok(uri) = format!("http://{authority}{path}").parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
+    request
 }

@@ -1,35 +1,47 @@
 //! Gateways on loopback: binds their listeners and sends what arrives through the route table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderValue, Request};
 use hyper::body::Incoming;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
 use tokio::net::TcpListener;
 
 use super::body::boxed;
 use super::hub::Hub;
 use super::proxy::Proxy;
 use super::routing::RequestHead;
-use super::routing::attach::{self, GATEWAYS};
-use super::routing::table::ObjectRef;
+use super::routing::table::{Certificate, ListenerProtocol, ObjectRef};
 use super::serve::{Protocol, Stop, Stopped, Transport, serve, stop};
 
 /// A Gateway's listener port.
 type Port = (ObjectRef, u16);
 
-/// Binds and unbinds listeners as Gateways come and go, until stopped.
-pub async fn run(hub: Arc<Hub>, proxy: Proxy, mut stopped: Stopped) {
+/// What a port speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+/// Binds and unbinds listeners as Gateways come and go, until stopped. The first Gateway's first
+/// listener is bound to `first_port`, if one is given.
+pub async fn run(hub: Arc<Hub>, proxy: Proxy, first_port: Option<u16>, mut stopped: Stopped) {
     let mut revisions = hub.revisions();
-    let mut bound: BTreeMap<Port, Stop> = BTreeMap::new();
+    let mut bound: BTreeMap<Port, (Scheme, Stop)> = BTreeMap::new();
     let mut addresses: Vec<ObjectRef> = Vec::new();
+    let mut first_port = first_port;
     loop {
         let wanted = wanted(&hub);
         let gone: Vec<Port> = bound
-            .keys()
-            .filter(|p| !wanted.contains(p))
-            .cloned()
+            .iter()
+            .filter(|(port, (scheme, _))| wanted.get(port) != Some(scheme))
+            .map(|(port, _)| port.clone())
             .collect();
         for port in gone {
             bound.remove(&port);
@@ -37,19 +49,22 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, mut stopped: Stopped) {
                 facts.bound.remove(&port);
             });
         }
-        for port in wanted {
+        for (port, scheme) in wanted {
             if bound.contains_key(&port) {
                 continue;
             }
             let ip = address_of(&mut addresses, &port.0);
-            match bind(ip, port.1).await {
+            let asked = first_port.unwrap_or(port.1);
+            match bind(ip, asked).await {
                 Ok((listener, address)) => {
-                    bound.insert(port.clone(), accept(&hub, &proxy, listener, port.clone()));
+                    first_port = None;
+                    let stop = accept(&hub, &proxy, listener, port.clone(), scheme);
+                    bound.insert(port.clone(), (scheme, stop));
                     hub.learn(|facts| {
                         facts.bound.insert(port, address);
                     });
                 }
-                Err(error) => tracing::warn!(%error, %ip, port = port.1, "cannot bind a listener"),
+                Err(error) => tracing::warn!(%error, %ip, port = asked, "cannot bind a listener"),
             }
         }
         tokio::select! {
@@ -59,27 +74,19 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, mut stopped: Stopped) {
     }
 }
 
-fn wanted(hub: &Hub) -> Vec<Port> {
-    hub.read(|state| {
-        let mut wanted = Vec::new();
-        for (key, gateway) in state.store.list(GATEWAYS, None) {
-            if !attach::is_ours(&state.store, gateway) {
-                continue;
-            }
-            let listeners = gateway["spec"]["listeners"]
-                .as_array()
-                .into_iter()
-                .flatten();
-            for listener in listeners.filter(|l| l["protocol"] == "HTTP") {
-                let port = listener["port"].as_u64().unwrap_or(0) as u16;
-                let entry = (ObjectRef::new(&key.namespace, &key.name), port);
-                if !wanted.contains(&entry) {
-                    wanted.push(entry);
-                }
-            }
-        }
-        wanted
-    })
+/// The ports to listen on; the first listener of a port says what it speaks.
+fn wanted(hub: &Hub) -> BTreeMap<Port, Scheme> {
+    let mut wanted = BTreeMap::new();
+    for listener in &hub.table().listeners {
+        let scheme = match &listener.protocol {
+            ListenerProtocol::Http => Scheme::Http,
+            ListenerProtocol::Https(Some(_)) => Scheme::Https,
+            ListenerProtocol::Https(None) => continue,
+        };
+        let port = (listener.gateway.clone(), listener.port);
+        wanted.entry(port).or_insert(scheme);
+    }
+    wanted
 }
 
 /// The first Gateway is 127.0.0.1, further ones 127.0.0.2 and so on; each keeps its address.
@@ -109,12 +116,22 @@ async fn bind(ip: IpAddr, port: u16) -> std::io::Result<(TcpListener, SocketAddr
     Ok((listener, address))
 }
 
-fn accept(hub: &Arc<Hub>, proxy: &Proxy, listener: TcpListener, port: Port) -> Stop {
+fn accept(
+    hub: &Arc<Hub>,
+    proxy: &Proxy,
+    listener: TcpListener,
+    port: Port,
+    scheme: Scheme,
+) -> Stop {
     let (stop, stopped) = stop();
     let (hub, proxy) = (hub.clone(), proxy.clone());
+    let transport = match scheme {
+        Scheme::Http => Transport::Plain,
+        Scheme::Https => Transport::Tls(tls(&hub, &port)),
+    };
     tokio::spawn(serve(
         listener,
-        Transport::Plain,
+        transport,
         Protocol::Either,
         stopped,
         move |peer| {
@@ -122,7 +139,7 @@ fn accept(hub: &Arc<Hub>, proxy: &Proxy, listener: TcpListener, port: Port) -> S
             tower::service_fn(move |mut request: Request<Incoming>| {
                 let (hub, proxy, port) = (hub.clone(), proxy.clone(), port.clone());
                 async move {
-                    forwarded(&mut request, peer);
+                    forwarded(&mut request, peer, scheme);
                     let table = hub.table();
                     let decide = |head: &RequestHead<'_>| {
                         table.at_gateway(&port.0, port.1, head, &mut fastrand::Rng::new())
@@ -136,7 +153,7 @@ fn accept(hub: &Arc<Hub>, proxy: &Proxy, listener: TcpListener, port: Port) -> S
     stop
 }
 
-fn forwarded(request: &mut Request<Incoming>, peer: SocketAddr) {
+fn forwarded(request: &mut Request<Incoming>, peer: SocketAddr, scheme: Scheme) {
     let headers = request.headers_mut();
     let chain = match headers.get("x-forwarded-for").and_then(|v| v.to_str().ok()) {
         Some(before) => format!("{before}, {}", peer.ip()),
@@ -145,5 +162,60 @@ fn forwarded(request: &mut Request<Incoming>, peer: SocketAddr) {
     if let Ok(value) = chain.parse() {
         headers.insert("x-forwarded-for", value);
     }
-    headers.insert("x-forwarded-proto", HeaderValue::from_static("http"));
+    let proto = match scheme {
+        Scheme::Http => "http",
+        Scheme::Https => "https",
+    };
+    headers.insert("x-forwarded-proto", HeaderValue::from_static(proto));
+}
+
+fn tls(hub: &Arc<Hub>, port: &Port) -> Arc<rustls::ServerConfig> {
+    let resolver = Certificates {
+        hub: hub.clone(),
+        port: port.clone(),
+        known: Mutex::default(),
+    };
+    let mut config = rustls::ServerConfig::builder()
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(resolver));
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+/// Chooses the certificate of the listener that the client's server name leads to, as the route
+/// table has it now.
+#[derive(Debug)]
+struct Certificates {
+    hub: Arc<Hub>,
+    port: Port,
+    known: Mutex<HashMap<Arc<Certificate>, Arc<CertifiedKey>>>,
+}
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let table = self.hub.table();
+        let name = hello.server_name().unwrap_or("").to_ascii_lowercase();
+        let listener = table.listener(&self.port.0, self.port.1, &name)?;
+        let ListenerProtocol::Https(Some(certificate)) = &listener.protocol else {
+            return None;
+        };
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(key) = known.get(certificate) {
+            return Some(key.clone());
+        }
+        let key = Arc::new(certified(certificate)?);
+        // Certificates are renewed, not collected.
+        known.clear();
+        known.insert(certificate.clone(), key.clone());
+        Some(key)
+    }
+}
+
+fn certified(certificate: &Certificate) -> Option<CertifiedKey> {
+    let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(&certificate.chain)
+        .collect::<Result<_, _>>()
+        .ok()?;
+    let key = PrivateKeyDer::from_pem_slice(&certificate.key).ok()?;
+    let provider = rustls::crypto::ring::default_provider();
+    CertifiedKey::from_der(chain, key, &provider).ok()
 }

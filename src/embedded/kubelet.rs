@@ -1,7 +1,8 @@
 //! The node: runs each pod's workload, and writes what became of it into the pod's status.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -18,6 +19,9 @@ use super::serve::{Stop, Stopped, Transport, serve, stop};
 use super::store::{Key, Object};
 use super::workloads::{self, Container, Log};
 
+/// How long a pod that ends still takes requests that were decided on before.
+const LAST_ARRIVALS: Duration = Duration::from_millis(50);
+
 /// The logs of running pods, by uid.
 pub type Logs = Arc<Mutex<BTreeMap<String, Log>>>;
 
@@ -25,6 +29,7 @@ pub type Logs = Arc<Mutex<BTreeMap<String, Log>>>;
 pub async fn run(hub: Arc<Hub>, proxy: Proxy, logs: Logs, mut stopped: Stopped) {
     let mut revisions = hub.revisions();
     let mut running: BTreeMap<String, Vec<Stop>> = BTreeMap::new();
+    let mut ending: BTreeSet<String> = BTreeSet::new();
     let mut started: u32 = 0;
     loop {
         let pods: Vec<(Key, Object)> = hub.read(|state| {
@@ -34,12 +39,22 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, logs: Logs, mut stopped: Stopped) 
         let uid = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap_or("").to_owned();
         let alive: Vec<String> = pods.iter().map(|(_, p)| uid(p)).collect();
         running.retain(|u, _| alive.contains(u));
+        ending.retain(|u| alive.contains(u));
         lock(&logs).retain(|u, _| alive.contains(u));
         for (key, pod) in pods {
             if pod["metadata"]["deletionTimestamp"].is_string() {
-                // Its listeners close; requests under way are finished by their connections.
-                running.remove(&uid(&pod));
-                hub.change(|state, now| end(state, &key, &pod, now));
+                // No new request is sent to it; those just decided on still arrive, and those under
+                // way are finished by their connections.
+                let stops = running.remove(&uid(&pod));
+                if ending.insert(uid(&pod)) {
+                    let (hub, key, pod) = (hub.clone(), key.clone(), pod.clone());
+                    tokio::spawn(async move {
+                        if stops.is_some_and(|s| !s.is_empty()) {
+                            tokio::time::sleep(LAST_ARRIVALS).await;
+                        }
+                        hub.change(|state, now| end(state, &key, &pod, now));
+                    });
+                }
                 continue;
             }
             if running.contains_key(&uid(&pod)) {

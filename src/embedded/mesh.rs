@@ -11,6 +11,7 @@ use http::{Request, Response};
 use super::body::{Body, boxed};
 use super::hub::Hub;
 use super::proxy::Proxy;
+use super::routing::decide::Refusal;
 use super::routing::table::ObjectRef;
 use super::routing::{Decision, RequestHead};
 
@@ -38,7 +39,8 @@ impl Mesh {
         let authority = request.uri().authority().cloned();
         let decide = |head: &RequestHead<'_>| {
             let Some(authority) = &authority else {
-                return Decision::Answer(502, "the request names no Service".to_owned());
+                let why = "the request names no Service";
+                return Decision::Answer(Refusal::new(502, why));
             };
             let (service, port) = self.service(authority);
             table.in_mesh(
@@ -50,6 +52,12 @@ impl Mesh {
             )
         };
         self.proxy.handle(request, decide).await
+    }
+
+    /// True if an authority names a Service.
+    pub fn knows(&self, authority: &http::uri::Authority) -> bool {
+        let (service, _) = self.service(authority);
+        self.hub.table().services.contains_key(&service)
     }
 
     /// `smiley`, `smiley.faces`, `smiley.faces.svc.cluster.local`: DNS as a pod sees it.

@@ -1,40 +1,63 @@
 //! The data plane's hands: does with a request what routing decided.
 
+mod answer;
+mod headers;
+mod upstream;
+
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::header::{self, HeaderName, HeaderValue};
-use http::{HeaderMap, Request, Response, StatusCode, Uri, Version};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use http::header::{self, HeaderValue};
+use http::{Request, Response, Uri, Version, request};
 
-use super::body::{Body, boxed, full, with_deadline};
-use super::routing::decide::Forward;
-use super::routing::table::HeaderEdits;
+use self::headers::{edit, is_grpc, remove_hop_by_hop};
+use self::upstream::Upstream;
+use super::body::{Body, BoxError, Gathered, boxed, full, gather, with_deadline};
+use super::routing::decide::{Forward, MirrorTo, Refusal};
 use super::routing::{Decision, RequestHead, hostname};
+pub use answer::plain;
 
-/// Clients to the pods: pooled HTTP/1.1 and HTTP/2 connections.
+/// Bodies up to this size are kept for mirrors and further tries; larger ones stream on without.
+const MOST_KEPT: usize = 1 << 20;
+/// A body that takes longer than this streams on: a stream of messages need not end.
+const GATHER_FOR: Duration = Duration::from_millis(100);
+
+/// Sends requests to pods.
 #[derive(Clone, Debug)]
 pub struct Proxy {
-    http1: Client<HttpConnector, Body>,
-    http2: Client<HttpConnector, Body>,
+    upstream: Upstream,
+}
+
+/// A request's parts but for its body, and where its response's time runs out.
+struct Outgoing {
+    parts: request::Parts,
+    forward: Forward,
+    authority: String,
+    grpc: bool,
+    deadline: Option<Instant>,
+}
+
+/// A body that can be sent once, or again and again.
+enum Payload {
+    Once(Option<Body>),
+    Kept(Bytes),
+}
+
+impl Payload {
+    fn take(&mut self) -> Option<Body> {
+        match self {
+            Payload::Once(body) => body.take(),
+            Payload::Kept(bytes) => Some(full(bytes.clone())),
+        }
+    }
 }
 
 impl Proxy {
-    /// With empty pools.
+    /// With no connections.
     pub fn new() -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_nodelay(true);
-        let builder = || {
-            let mut builder = Client::builder(TokioExecutor::new());
-            builder.pool_timer(TokioTimer::new());
-            builder
-        };
         Proxy {
-            http1: builder().build(connector.clone()),
-            http2: builder().http2_only(true).build(connector),
+            upstream: Upstream::new(),
         }
     }
 
@@ -49,21 +72,23 @@ impl Proxy {
             .uri()
             .authority()
             .map(|a| a.as_str().to_owned())
-            .or_else(|| host_header(request.headers()));
-        let host = hostname::without_port(authority.as_deref().unwrap_or(""));
+            .or_else(|| headers::host(request.headers()))
+            .unwrap_or_default();
+        let host = hostname::without_port(&authority);
         let decision = decide(&RequestHead {
             method: request.method().as_str(),
             host: &host,
+            port: hostname::port(&authority),
             path: request.uri().path(),
             query: request.uri().query().unwrap_or(""),
             headers: request.headers(),
         });
         match decision {
-            Decision::Answer(status, why) => answer(status, why, is_grpc(request.headers())),
-            Decision::Redirect(status, location) => redirect(status, &location),
+            Decision::Answer(refusal) => answer::refusal(&refusal, is_grpc(request.headers())),
+            Decision::Redirect(status, location) => answer::redirect(status, &location),
             Decision::Forward(forward) => {
-                let authority = forward.host.clone().or(authority).unwrap_or_default();
-                self.forward(request, *forward, &authority, arrived).await
+                let authority = forward.host.clone().unwrap_or(authority);
+                self.forward(request, *forward, authority, arrived).await
             }
         }
     }
@@ -72,8 +97,8 @@ impl Proxy {
     pub async fn straight_to(&self, request: Request<Body>, to: SocketAddr) -> Response<Body> {
         let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
         let forward = Forward::straight(to, path.to_owned());
-        let authority = host_header(request.headers()).unwrap_or_default();
-        self.forward(request, forward, &authority, Instant::now())
+        let authority = headers::host(request.headers()).unwrap_or_default();
+        self.forward(request, forward, authority, Instant::now())
             .await
     }
 
@@ -81,45 +106,146 @@ impl Proxy {
         &self,
         request: Request<Body>,
         forward: Forward,
-        authority: &str,
+        authority: String,
         arrived: Instant,
     ) -> Response<Body> {
-        let grpc = is_grpc(request.headers());
-        let http2 = forward.http2 || grpc;
-        let Some(request) = outgoing(request, &forward, authority, http2) else {
-            return answer(
-                400,
-                "the request's path or host is not valid".to_owned(),
-                grpc,
-            );
+        let (parts, body) = request.into_parts();
+        let keeps = forward.retry.is_some() || !forward.mirrors.is_empty();
+        let mut payload = match keeps {
+            false => Payload::Once(Some(body)),
+            true => match gather(body, MOST_KEPT, GATHER_FOR).await {
+                Gathered::Whole(bytes) => Payload::Kept(bytes),
+                Gathered::Streaming(body) => Payload::Once(Some(body)),
+            },
         };
-        let client = if http2 { &self.http2 } else { &self.http1 };
-        let response = match forward.timeout {
-            None => client.request(request).await,
-            Some(timeout) => {
-                let left = timeout.saturating_sub(arrived.elapsed());
-                match tokio::time::timeout(left, client.request(request)).await {
-                    Ok(response) => response,
-                    Err(_) => return answer(504, "upstream request timeout".to_owned(), grpc),
+        let mut outgoing = Outgoing {
+            grpc: is_grpc(&parts.headers),
+            deadline: forward.timeout.map(|t| arrived + t),
+            authority,
+            parts,
+            forward,
+        };
+        prepare(&mut outgoing);
+        if let Payload::Kept(bytes) = &payload {
+            for mirror in &outgoing.forward.mirrors {
+                self.mirror(&outgoing, mirror, bytes.clone());
+            }
+        }
+        match self.try_all(&outgoing, &mut payload).await {
+            Ok(response) => returned(response, &outgoing),
+            Err(refusal) => answer::refusal(&refusal, outgoing.grpc),
+        }
+    }
+
+    /// Tries until an answer stands, as often as the route says.
+    async fn try_all(
+        &self,
+        outgoing: &Outgoing,
+        payload: &mut Payload,
+    ) -> Result<Response<Body>, Refusal> {
+        let retry = outgoing.forward.retry.clone();
+        let again = retry.as_ref().map_or(0, |r| r.attempts as usize);
+        let endpoints = &outgoing.forward.endpoints;
+        let mut last = Refusal::new(503, "no try was made");
+        for attempt in 0..=again {
+            let Some(body) = payload.take() else { break };
+            if attempt > 0
+                && let Some(retry) = &retry
+            {
+                let pause = tokio::time::sleep(retry.backoff);
+                if before(outgoing.deadline, pause).await.is_none() {
+                    break;
                 }
             }
-        };
-        let response = match response {
-            Ok(response) => response,
-            Err(error) => {
-                tracing::debug!(%error, to = %forward.to, "no answer from the pod");
-                return answer(503, format!("upstream connect error: {error}"), grpc);
+            let to = endpoints[(outgoing.forward.first + attempt) % endpoints.len()];
+            match self.try_once(outgoing, to, body).await {
+                Ok(response) => {
+                    let code = response.status().as_u16();
+                    let counts = retry.as_ref().is_some_and(|r| r.codes.contains(&code));
+                    if !counts || attempt == again || matches!(payload, Payload::Once(None)) {
+                        return Ok(response);
+                    }
+                }
+                Err(refusal) => last = refusal,
             }
+            if outgoing.deadline.is_some_and(|d| Instant::now() >= d) {
+                break;
+            }
+        }
+        Err(last)
+    }
+
+    async fn try_once(
+        &self,
+        outgoing: &Outgoing,
+        to: SocketAddr,
+        body: Body,
+    ) -> Result<Response<Body>, Refusal> {
+        let timed_out = || Refusal::new(504, "upstream request timeout");
+        let try_until = outgoing.forward.try_timeout.map(|t| Instant::now() + t);
+        let until = [outgoing.deadline, try_until].into_iter().flatten().min();
+        let sent = self.send(outgoing, to, outgoing.forward.http2, body);
+        match before(until, sent).await {
+            None => Err(timed_out()),
+            Some(Ok(response)) => Ok(response),
+            Some(Err(error)) => {
+                tracing::debug!(%error, %to, "no answer from the pod");
+                let why = format!("upstream connect error or reset: {error}");
+                Err(Refusal::new(503, why))
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        outgoing: &Outgoing,
+        to: SocketAddr,
+        http2: bool,
+        body: Body,
+    ) -> Result<Response<Body>, BoxError> {
+        let http2 = http2 || outgoing.grpc;
+        let mut request = Request::new(body);
+        *request.method_mut() = outgoing.parts.method.clone();
+        *request.headers_mut() = outgoing.parts.headers.clone();
+        let authority = if http2 {
+            outgoing.authority.clone()
+        } else {
+            to.to_string()
         };
-        let (mut parts, body) = response.into_parts();
-        remove_hop_by_hop(&mut parts.headers);
-        edit(&mut parts.headers, &forward.response_headers);
-        parts.version = Version::default();
-        let body = match forward.timeout {
-            None => boxed(body),
-            Some(timeout) => with_deadline(boxed(body), timeout.saturating_sub(arrived.elapsed())),
+        *request.uri_mut() = Uri::builder()
+            .scheme("http")
+            .authority(authority)
+            .path_and_query(outgoing.forward.path_and_query.as_str())
+            .build()?;
+        if http2 {
+            *request.version_mut() = Version::HTTP_2;
+            let trailers = HeaderValue::from_static("trailers");
+            request.headers_mut().insert(header::TE, trailers);
+            self.upstream.over_http2(to, request).await
+        } else {
+            let host = outgoing.authority.parse()?;
+            request.headers_mut().insert(header::HOST, host);
+            self.upstream.over_http1(request).await
+        }
+    }
+
+    /// Sends a copy; nobody waits for its answer.
+    fn mirror(&self, outgoing: &Outgoing, mirror: &MirrorTo, body: Bytes) {
+        let copy = Outgoing {
+            parts: outgoing.parts.clone(),
+            forward: Forward::straight(mirror.to, outgoing.forward.path_and_query.clone()),
+            authority: outgoing.authority.clone(),
+            grpc: outgoing.grpc,
+            deadline: None,
         };
-        Response::from_parts(parts, body)
+        let (proxy, to, http2) = (self.clone(), mirror.to, mirror.http2);
+        tokio::spawn(async move {
+            let sent = proxy.send(&copy, to, http2, full(body));
+            let until = Instant::now() + Duration::from_secs(15);
+            if let Some(Ok(response)) = before(Some(until), sent).await {
+                let _ = gather(response.into_body(), MOST_KEPT, Duration::from_secs(15)).await;
+            }
+        });
     }
 }
 
@@ -129,104 +255,38 @@ impl Default for Proxy {
     }
 }
 
-fn host_header(headers: &HeaderMap) -> Option<String> {
-    headers.get(header::HOST)?.to_str().ok().map(str::to_owned)
+/// What a future gives before a time; none if it takes longer.
+async fn before<T>(until: Option<Instant>, future: impl Future<Output = T>) -> Option<T> {
+    match until {
+        None => Some(future.await),
+        Some(until) => tokio::time::timeout_at(until.into(), future).await.ok(),
+    }
 }
 
-fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|v| v.as_bytes().starts_with(b"application/grpc"))
+/// The request's fields as the pod gets them: its connection is the pod's, its `Host` the client's.
+fn prepare(outgoing: &mut Outgoing) {
+    let headers = &mut outgoing.parts.headers;
+    remove_hop_by_hop(headers);
+    headers.remove(header::HOST);
+    edit(headers, &outgoing.forward.request_headers);
+    // A filter may set Host, which goes by another way.
+    if let Some(host) = headers::host(headers) {
+        headers.remove(header::HOST);
+        outgoing.authority = host;
+    }
 }
 
-/// The request as the pod gets it: its connection is the pod's, its `Host` the client's.
-fn outgoing(
-    request: Request<Body>,
-    forward: &Forward,
-    authority: &str,
-    http2: bool,
-) -> Option<Request<Body>> {
-    let (mut parts, body) = request.into_parts();
+fn returned(response: Response<Body>, outgoing: &Outgoing) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
     remove_hop_by_hop(&mut parts.headers);
-    parts.headers.remove(header::HOST);
-    edit(&mut parts.headers, &forward.request_headers);
-    if http2 {
-        parts.version = Version::HTTP_2;
-        parts
-            .headers
-            .insert(header::TE, HeaderValue::from_static("trailers"));
-    } else {
-        parts.version = Version::HTTP_11;
-        parts.headers.insert(header::HOST, authority.parse().ok()?);
-    }
-    parts.uri = Uri::builder()
-        .scheme("http")
-        .authority(forward.to.to_string())
-        .path_and_query(forward.path_and_query.as_str())
-        .build()
-        .ok()?;
-    parts.extensions.clear();
-    Some(Request::from_parts(parts, body))
-}
-
-/// RFC 9110 7.6.1: fields for one connection only, and those that `Connection` names.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|v| v.to_str().ok())
-        .flat_map(|v| v.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named {
-        headers.remove(name);
-    }
-    for name in [
-        "connection",
-        "keep-alive",
-        "proxy-authenticate",
-        "proxy-authorization",
-        "proxy-connection",
-        "te",
-        "transfer-encoding",
-        "upgrade",
-    ] {
-        headers.remove(name);
-    }
-}
-
-fn edit(headers: &mut HeaderMap, edits: &HeaderEdits) {
-    for (name, value) in &edits.set {
-        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
-            headers.insert(name, value);
+    edit(&mut parts.headers, &outgoing.forward.response_headers);
+    parts.version = Version::default();
+    let body = match outgoing.deadline {
+        None => boxed(body),
+        Some(deadline) => {
+            let left = deadline.saturating_duration_since(Instant::now());
+            with_deadline(boxed(body), left)
         }
-    }
-    for (name, value) in &edits.add {
-        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), value.parse()) {
-            headers.append(name, value);
-        }
-    }
-    for name in &edits.remove {
-        headers.remove(name);
-    }
-}
-
-/// An answer that the data plane makes itself. A gRPC client gets the HTTP status too, from which
-/// it derives its own code (gRPC over HTTP/2, "HTTP2 Transport Mapping").
-fn answer(status: u16, why: String, grpc: bool) -> Response<Body> {
-    let body = if grpc { Bytes::new() } else { Bytes::from(why) };
-    let mut response = Response::new(full(body));
-    *response.status_mut() =
-        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let kind = HeaderValue::from_static("text/plain");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
-}
-
-fn redirect(status: u16, location: &str) -> Response<Body> {
-    let mut response = answer(status, String::new(), false);
-    if let Ok(location) = location.parse() {
-        response.headers_mut().insert(header::LOCATION, location);
-    }
-    response
+    };
+    Response::from_parts(parts, body)
 }

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::crd::CRDS;
 use super::rest::State;
+use super::routing::flavor::Flavor;
 use super::routing::table::ObjectRef;
 use super::store::{ChangeKind, Store};
 
@@ -98,7 +99,15 @@ impl Touched {
 
     /// True if the data plane may have to change.
     pub fn routing(&self) -> bool {
-        const READ: [&str; 5] = ["services", "pods", "namespaces", "secrets", CRDS];
+        // Deployments tell which mesh is installed.
+        const READ: [&str; 6] = [
+            "services",
+            "pods",
+            "namespaces",
+            "secrets",
+            "deployments.apps",
+            CRDS,
+        ];
         let gateway_api = |r: &Arc<str>| {
             r.ends_with("gateway.networking.k8s.io") || r.ends_with("policy.linkerd.io")
         };
@@ -106,10 +115,24 @@ impl Touched {
     }
 }
 
-/// A condition; its transition time is filled in by [`keep_transition_times`].
-fn condition(kind: &str, status: bool, reason: &str, message: &str, generation: &Value) -> Value {
-    json!({"type": kind, "status": if status { "True" } else { "False" }, "reason": reason,
-           "message": message, "observedGeneration": generation})
+/// What a controller writes conditions about: which generation, and as whom.
+#[derive(Clone, Copy)]
+struct Controlled<'a> {
+    generation: &'a Value,
+    flavor: Flavor,
+}
+
+impl Controlled<'_> {
+    /// A condition; its transition time is filled in by [`keep_transition_times`].
+    fn condition(&self, kind: &str, status: bool, reason: &str, message: &str) -> Value {
+        let mut condition = json!({"type": kind, "status": if status { "True" } else { "False" },
+                                   "reason": reason, "message": message});
+        // Linkerd does not say which generation it looked at.
+        if self.flavor != Flavor::Linkerd {
+            condition["observedGeneration"] = self.generation.clone();
+        }
+        condition
+    }
 }
 
 /// Gives each new condition the old one's transition time if its status is the same, else `now`.

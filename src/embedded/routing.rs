@@ -4,11 +4,15 @@
 //! [`Decision`]; the data plane does what the decision says. The table is swapped in whole, so no
 //! request sees half a change.
 
+pub mod action;
 pub mod attach;
 pub mod compile;
 pub mod decide;
 pub mod duration;
+pub mod flavor;
+pub mod grant;
 pub mod hostname;
+pub mod index;
 pub mod matching;
 pub mod rewrite;
 pub mod table;
@@ -17,5 +21,22 @@ pub use compile::compile;
 pub use decide::{Decision, RequestHead};
 pub use table::RouteTable;
 
+use serde_json::Value;
+
+/// The items of a list; none of anything else.
+fn array(value: &Value) -> impl Iterator<Item = &Value> {
+    value.as_array().into_iter().flatten()
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or("").to_owned()
+}
+
+fn port(value: &Value) -> Option<u16> {
+    value.as_u64().and_then(|p| u16::try_from(p).ok())
+}
+
+#[cfg(test)]
+mod reference;
 #[cfg(test)]
 mod tests;

@@ -123,6 +123,32 @@ impl Requirement {
     }
 }
 
+/// True if an object's labels fit a `LabelSelector`: `matchLabels` and `matchExpressions`. A
+/// selector that says nothing selects everything.
+pub fn label_selector_fits(selector: &Value, object: &Value) -> bool {
+    let labels = &object["metadata"]["labels"];
+    let pairs = selector["matchLabels"].as_object().into_iter().flatten();
+    let mut expressions = selector["matchExpressions"]
+        .as_array()
+        .into_iter()
+        .flatten();
+    let fits = |expression: &Value| {
+        let key = expression["key"].as_str().unwrap_or("");
+        let value = &labels[key];
+        let listed = expression["values"]
+            .as_array()
+            .is_some_and(|v| v.contains(value));
+        match expression["operator"].as_str() {
+            Some("In") => listed,
+            Some("NotIn") => !listed,
+            Some("Exists") => value.is_string(),
+            Some("DoesNotExist") => !value.is_string(),
+            _ => false,
+        }
+    };
+    pairs.into_iter().all(|(key, value)| labels[key] == *value) && expressions.all(fits)
+}
+
 fn parse_list(text: &str) -> Result<Vec<Requirement>, ApiError> {
     let mut requirements = Vec::new();
     let mut depth = 0;

@@ -120,7 +120,7 @@ pub async fn serve<S>(
 }
 
 /// Serves one connection until its end, or until stopped and idle.
-async fn connection<IO, S>(stream: IO, protocol: Protocol, service: S, mut stopped: Stopped)
+pub async fn connection<IO, S>(stream: IO, protocol: Protocol, service: S, mut stopped: Stopped)
 where
     IO: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + 'static,
@@ -144,8 +144,8 @@ where
         Protocol::Http2 => builder.http2_only(),
         Protocol::Either => builder,
     };
-    let connection =
-        builder.serve_connection(TokioIo::new(stream), TowerToHyperService::new(service));
+    let connection = builder
+        .serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -2,17 +2,22 @@
 
 use std::io::{IsTerminal, Write};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use crate::cli::{self, Format, ProfileName};
-use crate::embedded::profile::Profile;
-use crate::embedded::{EmbeddedCluster, GatewayListener};
+use crate::cli::{self, ClusterCommand, Format, ProfileName};
+use crate::embedded::profile::{GATEWAY_API, Profile};
+use crate::embedded::{EmbeddedCluster, GatewayListener, Options};
+use crate::manifest;
 
 use super::Outcome;
 
 /// Runs it until Ctrl-C, SIGTERM or SIGHUP.
 pub async fn run(args: cli::Cluster) -> Result<Outcome> {
+    if args.instead == Some(ClusterCommand::Crds) {
+        std::io::stdout().write_all(crds()?.as_bytes())?;
+        return Ok(Outcome::Good);
+    }
     if super::show::outer_show().is_some() {
         bail!("this is a command of a show, which has a cluster: KUBECONFIG leads to it");
     }
@@ -21,7 +26,14 @@ pub async fn run(args: cli::Cluster) -> Result<Outcome> {
         ProfileName::Gateway => Profile::Gateway,
         ProfileName::Workshop => Profile::Workshop,
     };
-    let cluster = EmbeddedCluster::start(profile).await?;
+    let cluster = EmbeddedCluster::start(Options {
+        profile,
+        kubeconfig: args.kubeconfig.clone(),
+        api_port: args.api_port,
+        gateway_port: args.gateway_port,
+        mesh_proxy: args.mesh_proxy,
+    })
+    .await?;
     let text = match args.format {
         Some(format) => format == Format::Text,
         None => std::io::stdout().is_terminal(),
@@ -47,7 +59,21 @@ pub async fn run(args: cli::Cluster) -> Result<Outcome> {
             () = &mut ended => break,
         }
     }
+    if args.kubeconfig.is_some() {
+        // It leads nowhere any more. A file that is gone already is as good.
+        let _ = std::fs::remove_file(cluster.kubeconfig());
+    }
     Ok(Outcome::Good)
+}
+
+/// The built-in bundle, a document a CRD, written out in full.
+fn crds() -> Result<String> {
+    let mut text = String::new();
+    for document in manifest::parse(GATEWAY_API).context("reading the built-in CRDs")? {
+        text += "---\n";
+        text += &manifest::to_yaml(&document.object);
+    }
+    Ok(text)
 }
 
 fn for_people(cluster: &EmbeddedCluster, gateways: &[GatewayListener], first: bool) -> String {
@@ -55,8 +81,10 @@ fn for_people(cluster: &EmbeddedCluster, gateways: &[GatewayListener], first: bo
     if first {
         text += &format!(
             "The embedded cluster is ready. Ctrl-C ends it.\n\n  \
-             export KUBECONFIG={}\n  kubectl get pods -A\n\n",
-            cluster.kubeconfig().display()
+             export KUBECONFIG={}\n  kubectl get pods -A\n\n\
+             From inside the mesh: curl -x {} http://SERVICE.NAMESPACE/\n",
+            cluster.kubeconfig().display(),
+            cluster.mesh_proxy()
         );
     }
     for listener in gateways {
@@ -81,5 +109,5 @@ fn for_programs(cluster: &EmbeddedCluster, gateways: &[GatewayListener]) -> Valu
         })
         .collect();
     json!({"apiServer": format!("https://{}", cluster.api()),
-           "kubeconfig": cluster.kubeconfig(), "gateways": gateways, "meshProxy": null})
+           "kubeconfig": cluster.kubeconfig(), "gateways": gateways, "meshProxy": cluster.mesh_proxy()})
 }

@@ -86,7 +86,9 @@ fn http() -> reqwest::Client {
 async fn first_answer() -> Duration {
     let client = http();
     let start = Instant::now();
-    let cluster = EmbeddedCluster::start(Profile::Workshop).await.unwrap();
+    let cluster = EmbeddedCluster::start(Profile::Workshop.into())
+        .await
+        .unwrap();
     let gateways = cluster.gateways();
     let mut changes = gateways.changes();
     loop {
@@ -101,7 +103,9 @@ async fn first_answer() -> Duration {
 }
 
 async fn settled() -> (EmbeddedCluster, String) {
-    let cluster = EmbeddedCluster::start(Profile::Workshop).await.unwrap();
+    let cluster = EmbeddedCluster::start(Profile::Workshop.into())
+        .await
+        .unwrap();
     let gateways = cluster.gateways();
     let mut changes = gateways.changes();
     while !gateways.settled() {

@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 
 use super::events::{Happening, tell};
+use super::keep_transition_times;
 use super::lifecycle::retire;
-use super::{condition, keep_transition_times};
 use crate::embedded::rest::State;
 use crate::embedded::routing::compile::is_ready;
 use crate::embedded::store::{Key, Object};
@@ -279,6 +279,11 @@ fn deployment_status(state: &State, deployment: &Value, now: &str) -> Value {
     let ready = count("readyReplicas");
     let generation = &deployment["metadata"]["generation"];
     let available = ready >= wanted;
+    let condition = |kind: &str, status: bool, reason: &str, message: &str| {
+        json!({"type": kind, "status": if status { "True" } else { "False" }, "reason": reason,
+               "message": message})
+    };
+    let complete = available && updated >= wanted && count("replicas") == updated;
     let mut conditions = json!([
         if available {
             condition(
@@ -286,7 +291,6 @@ fn deployment_status(state: &State, deployment: &Value, now: &str) -> Value {
                 true,
                 "MinimumReplicasAvailable",
                 "Deployment has minimum availability.",
-                generation,
             )
         } else {
             condition(
@@ -294,27 +298,19 @@ fn deployment_status(state: &State, deployment: &Value, now: &str) -> Value {
                 false,
                 "MinimumReplicasUnavailable",
                 "Deployment does not have minimum availability.",
-                generation,
             )
         },
         condition(
             "Progressing",
             true,
-            if available {
+            if complete {
                 "NewReplicaSetAvailable"
             } else {
                 "ReplicaSetUpdated"
             },
             "ReplicaSet is progressing.",
-            generation
         ),
     ]);
-    for c in conditions.as_array_mut().into_iter().flatten() {
-        if let Some(fields) = c.as_object_mut() {
-            fields.remove("observedGeneration");
-            fields.insert("lastUpdateTime".to_owned(), json!(now));
-        }
-    }
     let old = &deployment["status"]["conditions"];
     keep_transition_times(old, &mut conditions, now);
     for c in conditions.as_array_mut().into_iter().flatten() {

@@ -1,114 +1,252 @@
-//! `status` of HTTPRoutes: for each parent of ours, whether it took the route and its backends.
+//! `status` of routes: for each parent of ours, whether it took the route and its backends, in the
+//! words of who handles it (GATEWAY.md 10).
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
-use super::{condition, keep_transition_times};
+use super::{Controlled, keep_transition_times};
 use crate::embedded::rest::State;
-use crate::embedded::routing::attach::{self, Attachment, HTTP_ROUTES};
-use crate::embedded::routing::compile;
-use crate::embedded::routing::table::{ObjectRef, RouteTable};
-use crate::embedded::store::Key;
+use crate::embedded::routing::action::{Reading, Unresolved, resolve};
+use crate::embedded::routing::attach::{AttachedRoute, Attachment, Parent, Refused, attach_all};
+use crate::embedded::routing::flavor::Flavor;
 
-/// The controller name that the embedded cluster writes into routes and GatewayClasses.
-pub const CONTROLLER: &str = "footlights.dev/gateway-controller";
+const CONTROLLERS: [Flavor; 4] = [
+    Flavor::Spec,
+    Flavor::Istio,
+    Flavor::Linkerd,
+    Flavor::EnvoyGateway,
+];
 
 /// Writes the status of every route.
 pub fn reconcile(state: &mut State, now: &str) {
-    let table = compile::compile(&state.store);
-    let routes: Vec<(Key, _)> = state
-        .store
-        .list(HTTP_ROUTES, None)
-        .map(|(k, o)| (k.clone(), o.clone()))
-        .collect();
-    for (key, route) in routes {
-        let parents: Vec<Value> = route["spec"]["parentRefs"]
-            .as_array()
-            .into_iter()
-            .flatten()
-            .filter_map(|parent| parent_status(state, &table, &route, parent, now))
+    for route in attach_all(&state.store) {
+        let old = &route.object["status"]["parents"];
+        // Entries of controllers that are not played here are theirs.
+        let mut parents: Vec<Value> = items(old)
+            .filter(|p| {
+                !CONTROLLERS
+                    .iter()
+                    .any(|f| p["controllerName"] == f.controller())
+            })
+            .cloned()
             .collect();
-        state
-            .store
-            .update(&key, now, |o| o["status"] = json!({"parents": parents}));
+        let ours = route.parents.iter();
+        parents.extend(ours.filter_map(|p| parent_status(state, &route, p, now)));
+        if parents.is_empty() && route.object["status"].is_null() {
+            continue;
+        }
+        state.store.update(&route.key, now, |o| {
+            o["status"] = json!({"parents": parents})
+        });
     }
+}
+
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
 }
 
 fn parent_status(
     state: &State,
-    table: &RouteTable,
-    route: &Value,
-    parent: &Value,
+    route: &AttachedRoute,
+    parent: &Parent,
     now: &str,
 ) -> Option<Value> {
-    let generation = &route["metadata"]["generation"];
-    let accepted = match attach::attach(&state.store, route, parent) {
+    let flavor = parent.flavor;
+    let controlled = Controlled {
+        generation: &route.object["metadata"]["generation"],
+        flavor,
+    };
+    let accepted = match &parent.attachment {
         Attachment::Foreign => return None,
-        Attachment::Refused(reason, message) => {
-            condition("Accepted", false, reason, &message, generation)
+        Attachment::Refused(refused) => {
+            let (reason, message) = refusal(refused, parent);
+            controlled.condition("Accepted", false, reason, &message)
         }
-        Attachment::Gateway(..) | Attachment::Service(..) => condition(
-            "Accepted",
-            true,
-            "Accepted",
-            "Route is accepted",
-            generation,
-        ),
+        Attachment::Gateway(_, listeners) => {
+            let message = match (flavor, listeners.len()) {
+                (Flavor::Istio, n @ 2..) => format!("Route was valid, bound to {n} parents"),
+                _ => accepted_message(flavor).to_owned(),
+            };
+            controlled.condition("Accepted", true, "Accepted", &message)
+        }
+        Attachment::Service(..) => {
+            controlled.condition("Accepted", true, "Accepted", accepted_message(flavor))
+        }
     };
-    let resolved = match unresolved(table, route, parent) {
-        None => condition(
-            "ResolvedRefs",
-            true,
-            "ResolvedRefs",
-            "All references resolved",
-            generation,
-        ),
-        Some((reason, message)) => condition("ResolvedRefs", false, reason, &message, generation),
+    let resolved = match unresolved(state, route, parent) {
+        None => {
+            let message = match flavor {
+                Flavor::Linkerd => "",
+                Flavor::EnvoyGateway => "Resolved all the Object references for the Route",
+                Flavor::Spec | Flavor::Istio => "All references resolved",
+            };
+            controlled.condition("ResolvedRefs", true, "ResolvedRefs", message)
+        }
+        Some((reason, message)) => controlled.condition("ResolvedRefs", false, reason, &message),
     };
+    let reference = shown_reference(route, parent);
     let mut conditions = json!([accepted, resolved]);
-    let old = route["status"]["parents"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .find(|p| p["parentRef"] == *parent)
+    let old = items(&route.object["status"]["parents"])
+        .find(|p| p["parentRef"] == reference && p["controllerName"] == flavor.controller())
         .map(|p| p["conditions"].clone())
         .unwrap_or_default();
     keep_transition_times(&old, &mut conditions, now);
-    Some(json!({"parentRef": parent, "controllerName": CONTROLLER, "conditions": conditions}))
+    Some(
+        json!({"parentRef": reference, "controllerName": flavor.controller(),
+                "conditions": conditions}),
+    )
 }
 
-fn unresolved(table: &RouteTable, route: &Value, parent: &Value) -> Option<(&'static str, String)> {
-    let namespace = route["metadata"]["namespace"].as_str().unwrap_or("");
-    let rules = route["spec"]["rules"].as_array().into_iter().flatten();
-    for backend in rules.flat_map(|r| r["backendRefs"].as_array().into_iter().flatten()) {
-        if backend["group"] != "" || backend["kind"] != "Service" {
-            let kind = backend["kind"].as_str().unwrap_or("");
-            return Some((
-                "InvalidKind",
-                format!("backend kind {kind} is not supported"),
-            ));
-        }
-        let elsewhere = backend["namespace"]
-            .as_str()
-            .is_some_and(|n| n != namespace);
-        if elsewhere && parent["kind"] == "Gateway" {
-            let message = format!(
-                "backend {} is in another namespace and there is no ReferenceGrant",
-                backend["name"].as_str().unwrap_or("")
-            );
-            return Some(("RefNotPermitted", message));
-        }
-        if compile::backend(table, namespace, backend).is_none() {
-            let name = backend["name"].as_str().unwrap_or("");
-            let namespace = backend["namespace"].as_str().unwrap_or(namespace);
-            let service = ObjectRef::new(namespace, name);
-            let exists = table.services.contains_key(&service);
-            let message = if exists {
-                format!("Service {namespace}/{name} has no port {}", backend["port"])
-            } else {
-                format!("Service {namespace}/{name} not found")
-            };
-            return Some(("BackendNotFound", message));
-        }
+/// Linkerd writes the reference anew; the others copy it.
+fn shown_reference(route: &AttachedRoute, parent: &Parent) -> Value {
+    let reference = &parent.reference;
+    if parent.flavor != Flavor::Linkerd || reference["kind"] != "Service" {
+        return reference.clone();
     }
-    None
+    let namespace = reference["namespace"]
+        .as_str()
+        .unwrap_or(&route.key.namespace);
+    let mut shown = Map::new();
+    shown.insert("group".to_owned(), json!("core"));
+    shown.insert("kind".to_owned(), json!("Service"));
+    shown.insert("namespace".to_owned(), json!(namespace));
+    shown.insert("name".to_owned(), reference["name"].clone());
+    if !reference["port"].is_null() {
+        shown.insert("port".to_owned(), reference["port"].clone());
+    }
+    Value::Object(shown)
+}
+
+fn accepted_message(flavor: Flavor) -> &'static str {
+    match flavor {
+        Flavor::Istio => "Route was valid",
+        Flavor::Linkerd => "",
+        Flavor::Spec | Flavor::EnvoyGateway => "Route is accepted",
+    }
+}
+
+/// Reason and message of `Accepted=False`.
+fn refusal(refused: &Refused, parent: &Parent) -> (&'static str, String) {
+    let flavor = parent.flavor;
+    let envoy = flavor == Flavor::EnvoyGateway;
+    match refused {
+        Refused::NoParent(_) if flavor == Flavor::Linkerd => ("NoMatchingParent", String::new()),
+        Refused::NoParent(parent) => ("NoMatchingParent", format!("parent {parent} not found")),
+        Refused::NoSection(_) | Refused::NoPort(_) if envoy => (
+            "NoMatchingParent",
+            "No listeners match this parent ref".to_owned(),
+        ),
+        Refused::NoSection(name) => (
+            "NoMatchingParent",
+            format!("sectionName \"{name}\" not found"),
+        ),
+        Refused::NoPort(port) => ("NoMatchingParent", format!("port {port} not found")),
+        Refused::Headless => (
+            "NoMatchingParent",
+            "parent service must have a ClusterIP".to_owned(),
+        ),
+        Refused::Namespace(_) | Refused::Kind(_) if envoy => (
+            "NotAllowedByListeners",
+            "No listeners included by this parent ref allowed this attachment.".to_owned(),
+        ),
+        Refused::Namespace(namespace) => (
+            "NotAllowedByListeners",
+            format!("namespace \"{namespace}\" is not allowed by the parent"),
+        ),
+        Refused::Kind(kind) => (
+            "NotAllowedByListeners",
+            format!("kind {kind} is not allowed"),
+        ),
+        Refused::Hostname(_) if envoy => (
+            "NoMatchingListenerHostname",
+            "There were no hostname intersections between the HTTPRoute and this parent ref's \
+             Listener(s)."
+                .to_owned(),
+        ),
+        Refused::Hostname(hostname) => (
+            "NoMatchingListenerHostname",
+            format!("no hostnames matched parent hostname \"{hostname}\""),
+        ),
+        Refused::Conflict(_) if flavor == Flavor::Linkerd => {
+            ("RouteReasonConflicted", String::new())
+        }
+        Refused::Conflict(winner) => (
+            "Conflicted",
+            format!("route {winner} of another kind has this parent"),
+        ),
+    }
+}
+
+/// Reason and message of the first reference of a route that does not resolve.
+fn unresolved(
+    state: &State,
+    route: &AttachedRoute,
+    parent: &Parent,
+) -> Option<(&'static str, String)> {
+    let mesh = parent.reference["kind"] == "Service";
+    let reading = Reading {
+        store: &state.store,
+        flavor: parent.flavor,
+        mesh,
+    };
+    let rules = || items(&route.object["spec"]["rules"]);
+    let backends = || rules().flat_map(|r| items(&r["backendRefs"]));
+    let filters = rules().flat_map(|r| items(&r["filters"]));
+    let of_backends = backends().flat_map(|b| items(&b["filters"]));
+    let mirrors = filters
+        .chain(of_backends)
+        .filter(|f| f["type"] == "RequestMirror")
+        .map(|f| &f["requestMirror"]["backendRef"]);
+    backends()
+        .chain(mirrors)
+        .find_map(|b| resolve(reading, route, b).err().map(|why| (b, why)))
+        .and_then(|(reference, why)| explain(&why, reference, route, parent.flavor))
+}
+
+fn explain(
+    why: &Unresolved,
+    reference: &Value,
+    route: &AttachedRoute,
+    flavor: Flavor,
+) -> Option<(&'static str, String)> {
+    let own = &route.key.namespace;
+    Some(match (why, flavor) {
+        (Unresolved::Kind, _) => {
+            let kind = reference["kind"].as_str().unwrap_or("");
+            let group = reference["group"].as_str().unwrap_or("");
+            (
+                "InvalidKind",
+                format!("referencing unsupported backendRef: group {group:?} kind {kind:?}"),
+            )
+        }
+        (Unresolved::NotPermitted(to), Flavor::EnvoyGateway) => (
+            "RefNotPermitted",
+            format!("Backend ref to Service {to} not permitted by any ReferenceGrant."),
+        ),
+        (Unresolved::NotPermitted(to), _) => (
+            "RefNotPermitted",
+            format!(
+                "backendRef {}/{} not accessible to a {} in namespace \"{own}\" (missing a ReferenceGrant?)",
+                to.name,
+                to.namespace,
+                route.kind.name()
+            ),
+        ),
+        (Unresolved::NotFound(_), Flavor::Linkerd) => ("BackendNotFound", String::new()),
+        (Unresolved::NotFound(to), Flavor::EnvoyGateway) => {
+            ("BackendNotFound", format!("Service {to} not found"))
+        }
+        (Unresolved::NotFound(to), _) => (
+            "BackendNotFound",
+            format!(
+                "backend({}.{}.svc.cluster.local) not found",
+                to.name, to.namespace
+            ),
+        ),
+        // Istio and Linkerd do not look at ports.
+        (Unresolved::NoPort(..), Flavor::Istio | Flavor::Linkerd) => return None,
+        (Unresolved::NoPort(to, port), _) => (
+            "BackendNotFound",
+            format!("TCP Port {port} not found on service {to}"),
+        ),
+    })
 }

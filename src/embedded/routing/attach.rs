@@ -1,10 +1,14 @@
 //! Which parents a route attaches to: the same answer for the route table and for `status`.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
-use super::hostname;
+use super::flavor::Flavor;
 use super::table::ObjectRef;
-use crate::embedded::store::{Key, Store};
+use super::{array, hostname, port};
+use crate::embedded::selector;
+use crate::embedded::store::{Key, Object, Store};
 
 /// The Gateway API's group.
 pub const GROUP: &str = "gateway.networking.k8s.io";
@@ -12,8 +16,65 @@ pub const GROUP: &str = "gateway.networking.k8s.io";
 pub const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 /// The store's name of HTTPRoutes.
 pub const HTTP_ROUTES: &str = "httproutes.gateway.networking.k8s.io";
+/// The store's name of GRPCRoutes.
+pub const GRPC_ROUTES: &str = "grpcroutes.gateway.networking.k8s.io";
+/// The store's name of Linkerd's own HTTPRoutes.
+pub const LINKERD_ROUTES: &str = "httproutes.policy.linkerd.io";
 /// The store's name of GatewayClasses.
 pub const GATEWAY_CLASSES: &str = "gatewayclasses.gateway.networking.k8s.io";
+
+/// The kinds of routes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum RouteKind {
+    /// HTTPRoute of the Gateway API.
+    Http,
+    /// GRPCRoute.
+    Grpc,
+    /// HTTPRoute of `policy.linkerd.io`.
+    LinkerdHttp,
+}
+
+impl RouteKind {
+    /// All of them, with the store's names.
+    pub const ALL: [(RouteKind, &'static str); 3] = [
+        (RouteKind::Http, HTTP_ROUTES),
+        (RouteKind::Grpc, GRPC_ROUTES),
+        (RouteKind::LinkerdHttp, LINKERD_ROUTES),
+    ];
+
+    /// `HTTPRoute` or `GRPCRoute`.
+    pub fn name(self) -> &'static str {
+        match self {
+            RouteKind::Http | RouteKind::LinkerdHttp => "HTTPRoute",
+            RouteKind::Grpc => "GRPCRoute",
+        }
+    }
+
+    fn is_grpc(self) -> bool {
+        self == RouteKind::Grpc
+    }
+}
+
+/// Why a parent did not take a route.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Refused {
+    /// There is no such Gateway or Service.
+    NoParent(ObjectRef),
+    /// No listener or port of this name.
+    NoSection(String),
+    /// No listener or port of this number.
+    NoPort(u64),
+    /// A headless Service.
+    Headless,
+    /// No listener lets the route's namespace in.
+    Namespace(String),
+    /// No listener lets the route's kind in.
+    Kind(&'static str),
+    /// No hostname of the route meets a listener's: the first listener's.
+    Hostname(String),
+    /// Another kind of route has the place.
+    Conflict(String),
+}
 
 /// What became of one `parentRefs[]` entry.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,119 +83,324 @@ pub enum Attachment {
     Gateway(ObjectRef, Vec<String>),
     /// To these ports of a Service.
     Service(ObjectRef, Vec<u16>),
-    /// Refused: reason and message of the `Accepted` condition.
-    Refused(&'static str, String),
+    /// Refused.
+    Refused(Refused),
     /// A parent that is not ours: no status is written.
     Foreign,
 }
 
-/// Attaches one parent reference of a route.
-pub fn attach(store: &Store, route: &Value, parent: &Value) -> Attachment {
-    let route_namespace = route["metadata"]["namespace"].as_str().unwrap_or("");
-    let namespace = parent["namespace"].as_str().unwrap_or(route_namespace);
-    let reference = ObjectRef::new(namespace, parent["name"].as_str().unwrap_or(""));
-    match (parent["group"].as_str(), parent["kind"].as_str()) {
-        (Some(GROUP), Some("Gateway")) => to_gateway(store, route, parent, reference),
-        // Linkerd's documents write "core" for the core group.
-        (Some("" | "core"), Some("Service")) => to_service(store, parent, reference),
-        _ => Attachment::Foreign,
+/// A parent reference of a route, what became of it, and whose parent it is.
+#[derive(Clone, Debug)]
+pub struct Parent {
+    /// The reference as the route has it.
+    pub reference: Value,
+    /// What became of it.
+    pub attachment: Attachment,
+    /// Whose parent it is.
+    pub flavor: Flavor,
+}
+
+/// A route with its parents.
+#[derive(Clone, Debug)]
+pub struct AttachedRoute {
+    /// Its kind.
+    pub kind: RouteKind,
+    /// Where it is stored.
+    pub key: Key,
+    /// The route.
+    pub object: Object,
+    /// Its parents, in order.
+    pub parents: Vec<Parent>,
+}
+
+/// All routes with their parents, oldest first, then by namespace and name: the order that breaks
+/// ties of precedence.
+pub fn attach_all(store: &Store) -> Vec<AttachedRoute> {
+    let mesh = Flavor::of_mesh(store);
+    let mut routes: Vec<AttachedRoute> = RouteKind::ALL
+        .iter()
+        .flat_map(|(kind, resource)| store.list(resource, None).map(|(k, o)| (*kind, k, o)))
+        .map(|(kind, key, object)| AttachedRoute {
+            kind,
+            key: key.clone(),
+            object: object.clone(),
+            parents: array(&object["spec"]["parentRefs"])
+                .map(|reference| attach(store, mesh, kind, object, reference))
+                .collect(),
+        })
+        .collect();
+    routes.sort_by_cached_key(|r| {
+        let created = r.object["metadata"]["creationTimestamp"].as_str();
+        // Linkerd goes by age and name alone.
+        let namespace = match mesh {
+            Flavor::Linkerd => String::new(),
+            _ => r.key.namespace.clone(),
+        };
+        (
+            created.unwrap_or("").to_owned(),
+            namespace,
+            r.key.name.clone(),
+        )
+    });
+    settle_conflicts(store, &mut routes);
+    routes
+}
+
+fn attach(
+    store: &Store,
+    mesh: Flavor,
+    kind: RouteKind,
+    route: &Value,
+    reference: &Value,
+) -> Parent {
+    let own = route["metadata"]["namespace"].as_str().unwrap_or("");
+    let namespace = reference["namespace"].as_str().unwrap_or(own);
+    let name = ObjectRef::new(namespace, reference["name"].as_str().unwrap_or(""));
+    let (attachment, flavor) = match (reference["group"].as_str(), reference["kind"].as_str()) {
+        (Some(GROUP), Some("Gateway")) => to_gateway(store, kind, route, reference, name),
+        (Some(group), Some("Service")) if is_core(group, mesh) => {
+            (to_service(store, mesh, kind, reference, name), mesh)
+        }
+        _ => (Attachment::Foreign, mesh),
+    };
+    Parent {
+        reference: reference.clone(),
+        attachment,
+        flavor,
     }
 }
 
-/// True if a Gateway's class is one of ours.
-pub fn is_ours(store: &Store, gateway: &Value) -> bool {
-    let class = gateway["spec"]["gatewayClassName"].as_str().unwrap_or("");
-    store.get(&Key::new(GATEWAY_CLASSES, "", class)).is_some()
+/// Linkerd's documents write "core" for the core group; Istio takes no notice of such parents.
+fn is_core(group: &str, mesh: Flavor) -> bool {
+    group.is_empty() || (group == "core" && mesh != Flavor::Istio)
 }
 
-fn to_gateway(store: &Store, route: &Value, parent: &Value, gateway: ObjectRef) -> Attachment {
+fn to_gateway(
+    store: &Store,
+    kind: RouteKind,
+    route: &Value,
+    reference: &Value,
+    gateway: ObjectRef,
+) -> (Attachment, Flavor) {
     let key = Key::new(GATEWAYS, &gateway.namespace, &gateway.name);
     let Some(object) = store.get(&key) else {
-        let message = format!("Gateway {}/{} not found", gateway.namespace, gateway.name);
-        return Attachment::Refused("NoMatchingParent", message);
+        return (
+            Attachment::Refused(Refused::NoParent(gateway)),
+            Flavor::Spec,
+        );
     };
-    if !is_ours(store, object) {
-        return Attachment::Foreign;
-    }
-    let listeners: Vec<&Value> = object["spec"]["listeners"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|l| parent["sectionName"].is_null() || parent["sectionName"] == l["name"])
-        .filter(|l| parent["port"].is_null() || parent["port"] == l["port"])
-        .collect();
-    if listeners.is_empty() {
-        let message = "no listener has this sectionName or port".to_owned();
-        return Attachment::Refused("NoMatchingParent", message);
-    }
-    let route_namespace = route["metadata"]["namespace"].as_str().unwrap_or("");
-    let allowed: Vec<&Value> = listeners
-        .into_iter()
-        .filter(|l| allows(store, l, &gateway.namespace, route_namespace))
-        .collect();
-    if allowed.is_empty() {
-        let message = format!("namespace \"{route_namespace}\" is not allowed by the parent");
-        return Attachment::Refused("NotAllowedByListeners", message);
-    }
-    let names: Vec<String> = allowed
-        .into_iter()
-        .filter(|l| hostnames_meet(l, route))
-        .filter_map(|l| l["name"].as_str().map(str::to_owned))
-        .collect();
-    if names.is_empty() {
-        let message = "no hostname of the route matches a listener's hostname".to_owned();
-        return Attachment::Refused("NoMatchingListenerHostname", message);
-    }
-    Attachment::Gateway(gateway, names)
+    let flavor = Flavor::of_gateway(store, object);
+    let (Some(flavor), false) = (flavor, kind == RouteKind::LinkerdHttp) else {
+        return (Attachment::Foreign, Flavor::Spec);
+    };
+    let attachment = match listeners_for(store, kind, route, reference, &gateway, object) {
+        Ok(listeners) => Attachment::Gateway(gateway, listeners),
+        Err(refused) => Attachment::Refused(refused),
+    };
+    (attachment, flavor)
 }
 
-fn allows(store: &Store, listener: &Value, gateway_namespace: &str, namespace: &str) -> bool {
+fn listeners_for(
+    store: &Store,
+    kind: RouteKind,
+    route: &Value,
+    reference: &Value,
+    gateway: &ObjectRef,
+    object: &Value,
+) -> Result<Vec<String>, Refused> {
+    let mut left: Vec<&Value> = array(&object["spec"]["listeners"]).collect();
+    left.retain(|l| reference["sectionName"].is_null() || reference["sectionName"] == l["name"]);
+    if left.is_empty() {
+        let section = reference["sectionName"].as_str().unwrap_or("");
+        return Err(Refused::NoSection(section.to_owned()));
+    }
+    left.retain(|l| reference["port"].is_null() || reference["port"] == l["port"]);
+    if left.is_empty() {
+        return Err(Refused::NoPort(reference["port"].as_u64().unwrap_or(0)));
+    }
+    let namespace = route["metadata"]["namespace"].as_str().unwrap_or("");
+    left.retain(|l| lets_in(store, l, &gateway.namespace, namespace));
+    if left.is_empty() {
+        return Err(Refused::Namespace(namespace.to_owned()));
+    }
+    left.retain(|l| supported_kinds(l).0.contains(&kind.name()));
+    if left.is_empty() {
+        return Err(Refused::Kind(kind.name()));
+    }
+    let first = left[0]["hostname"].as_str().unwrap_or("").to_owned();
+    left.retain(|l| !effective_hostnames(l, route).is_empty());
+    if left.is_empty() {
+        return Err(Refused::Hostname(first));
+    }
+    let names = left.iter().filter_map(|l| l["name"].as_str());
+    Ok(names.map(str::to_owned).collect())
+}
+
+fn lets_in(store: &Store, listener: &Value, gateway_namespace: &str, namespace: &str) -> bool {
     let rule = &listener["allowedRoutes"]["namespaces"];
     match rule["from"].as_str() {
         Some("All") => true,
         Some("Selector") => {
-            let labels = store
-                .get(&Key::new("namespaces", "", namespace))
-                .map(|n| n["metadata"]["labels"].clone())
-                .unwrap_or_default();
-            rule["selector"]["matchLabels"]
-                .as_object()
-                .is_some_and(|wanted| wanted.iter().all(|(k, v)| labels[k] == *v))
+            let found = store.get(&Key::new("namespaces", "", namespace));
+            found.is_some_and(|n| selector::label_selector_fits(&rule["selector"], n))
         }
         _ => gateway_namespace == namespace,
     }
 }
 
-fn hostnames_meet(listener: &Value, route: &Value) -> bool {
-    let Some(hostname) = listener["hostname"].as_str() else {
-        return true;
+/// The kinds of routes that a listener takes, and whether all that it names are such.
+pub fn supported_kinds(listener: &Value) -> (Vec<&'static str>, bool) {
+    let by_protocol: &[&'static str] = match listener["protocol"].as_str() {
+        Some("HTTP" | "HTTPS") => &["HTTPRoute", "GRPCRoute"],
+        _ => &[],
     };
-    match route["spec"]["hostnames"].as_array() {
-        Some(names) if !names.is_empty() => names
+    let named: Vec<&Value> = array(&listener["allowedRoutes"]["kinds"]).collect();
+    if named.is_empty() {
+        return (by_protocol.to_vec(), true);
+    }
+    let is = |entry: &Value, kind: &str| {
+        entry["kind"] == kind && entry["group"].as_str().unwrap_or(GROUP) == GROUP
+    };
+    let kinds: Vec<&'static str> = by_protocol
+        .iter()
+        .copied()
+        .filter(|kind| named.iter().any(|n| is(n, kind)))
+        .collect();
+    let all_known = named.iter().all(|n| by_protocol.iter().any(|k| is(n, k)));
+    (kinds, all_known)
+}
+
+/// The hostnames that a route has on a listener: those that meet the listener's, the narrower of
+/// the two. `*` stands for any.
+pub fn effective_hostnames(listener: &Value, route: &Value) -> Vec<String> {
+    let of_listener = listener["hostname"].as_str().filter(|h| !h.is_empty());
+    let of_route: Vec<&str> = array(&route["spec"]["hostnames"])
+        .filter_map(Value::as_str)
+        .collect();
+    match (of_listener, of_route.as_slice()) {
+        (None, []) => vec!["*".to_owned()],
+        (Some(name), []) => vec![name.to_owned()],
+        (None, names) => names.iter().map(|&n| n.to_owned()).collect(),
+        (Some(listener), names) => names
             .iter()
-            .filter_map(Value::as_str)
-            .any(|name| hostname::intersect(name, hostname)),
-        _ => true,
+            .filter(|name| hostname::intersect(name, listener))
+            .map(|name| {
+                let narrower = hostname::specificity(name) > hostname::specificity(listener);
+                if narrower { *name } else { listener }.to_owned()
+            })
+            .collect(),
     }
 }
 
-fn to_service(store: &Store, parent: &Value, service: ObjectRef) -> Attachment {
+fn to_service(
+    store: &Store,
+    mesh: Flavor,
+    kind: RouteKind,
+    reference: &Value,
+    service: ObjectRef,
+) -> Attachment {
+    if kind == RouteKind::LinkerdHttp && mesh != Flavor::Linkerd {
+        return Attachment::Foreign;
+    }
     let key = Key::new("services", &service.namespace, &service.name);
     let Some(object) = store.get(&key) else {
-        let message = format!("Service {}/{} not found", service.namespace, service.name);
-        return Attachment::Refused("NoMatchingParent", message);
+        return Attachment::Refused(Refused::NoParent(service));
     };
-    let ports: Vec<u16> = object["spec"]["ports"]
-        .as_array()
-        .into_iter()
-        .flatten()
-        .filter(|p| parent["port"].is_null() || parent["port"] == p["port"])
-        .filter(|p| parent["sectionName"].is_null() || parent["sectionName"] == p["name"])
-        .filter_map(|p| p["port"].as_u64().and_then(|p| u16::try_from(p).ok()))
-        .collect();
-    if ports.is_empty() {
-        let message = format!("Service {} has no such port", service.name);
-        return Attachment::Refused("NoMatchingParent", message);
+    if object["spec"]["clusterIP"] == "None" || object["spec"]["type"] == "ExternalName" {
+        return Attachment::Refused(Refused::Headless);
     }
-    Attachment::Service(service, ports)
+    let mut ports: Vec<&Value> = array(&object["spec"]["ports"]).collect();
+    ports.retain(|p| reference["sectionName"].is_null() || reference["sectionName"] == p["name"]);
+    if ports.is_empty() {
+        let section = reference["sectionName"].as_str().unwrap_or("");
+        return Attachment::Refused(Refused::NoSection(section.to_owned()));
+    }
+    ports.retain(|p| reference["port"].is_null() || reference["port"] == p["port"]);
+    if ports.is_empty() {
+        return Attachment::Refused(Refused::NoPort(reference["port"].as_u64().unwrap_or(0)));
+    }
+    let numbers = ports.iter().filter_map(|p| port(&p["port"]));
+    Attachment::Service(service, numbers.collect())
+}
+
+/// HTTPRoutes and GRPCRoutes of one parent are not merged: on a Service's port GRPCRoutes win, on a
+/// listener, for hostnames that meet, the older kind does. Istio merges them.
+fn settle_conflicts(store: &Store, routes: &mut [AttachedRoute]) {
+    let mut grpc_ports: BTreeMap<(ObjectRef, u16), String> = BTreeMap::new();
+    for route in routes.iter().filter(|r| r.kind.is_grpc()) {
+        for parent in &route.parents {
+            if let Attachment::Service(service, ports) = &parent.attachment {
+                for port in ports {
+                    let name = format!("{}/{}", route.key.namespace, route.key.name);
+                    grpc_ports.entry((service.clone(), *port)).or_insert(name);
+                }
+            }
+        }
+    }
+    let mut taken: BTreeMap<(ObjectRef, String), Vec<Taken>> = BTreeMap::new();
+    for route in routes.iter_mut() {
+        let name = format!("{}/{}", route.key.namespace, route.key.name);
+        for parent in &mut route.parents {
+            if parent.flavor.merges_kinds() {
+                continue;
+            }
+            let winner = match &mut parent.attachment {
+                Attachment::Service(service, ports) if !route.kind.is_grpc() => {
+                    let winner = ports
+                        .iter()
+                        .find_map(|p| grpc_ports.get(&(service.clone(), *p)).cloned());
+                    ports.retain(|p| !grpc_ports.contains_key(&(service.clone(), *p)));
+                    winner.filter(|_| ports.is_empty())
+                }
+                Attachment::Gateway(gateway, listeners) => {
+                    let object = store.get(&Key::new(GATEWAYS, &gateway.namespace, &gateway.name));
+                    let spec = object
+                        .map(|o| o["spec"]["listeners"].clone())
+                        .unwrap_or_default();
+                    let mut winner = None;
+                    listeners.retain(|listener| {
+                        let entry = array(&spec).find(|l| l["name"] == listener.as_str());
+                        let names = entry.map(|l| effective_hostnames(l, &route.object));
+                        let place = taken
+                            .entry((gateway.clone(), listener.clone()))
+                            .or_default();
+                        let mine = Taken {
+                            grpc: route.kind.is_grpc(),
+                            hostnames: names.unwrap_or_default(),
+                            route: name.clone(),
+                        };
+                        if let Some(other) = place.iter().find(|t| t.bars(&mine)) {
+                            winner = Some(other.route.clone());
+                            return false;
+                        }
+                        place.push(mine);
+                        true
+                    });
+                    winner.filter(|_| listeners.is_empty())
+                }
+                _ => None,
+            };
+            if let Some(winner) = winner {
+                parent.attachment = Attachment::Refused(Refused::Conflict(winner));
+            }
+        }
+    }
+}
+
+/// A route's place on a listener.
+struct Taken {
+    grpc: bool,
+    hostnames: Vec<String>,
+    route: String,
+}
+
+impl Taken {
+    fn bars(&self, other: &Taken) -> bool {
+        let meet = |a: &String, b: &String| a == "*" || b == "*" || hostname::intersect(a, b);
+        self.grpc != other.grpc
+            && self
+                .hostnames
+                .iter()
+                .any(|a| other.hostnames.iter().any(|b| meet(a, b)))
+    }
 }

@@ -1,68 +1,215 @@
-//! From objects to the route table.
+//! From objects to the compiled route table.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::attach::{self, Attachment, GATEWAYS, HTTP_ROUTES};
-use super::duration;
-use super::matching::{Match, PathMatch};
-use super::rewrite::PathModifier;
-use super::table::{
-    Action, HeaderEdits, Listener, ObjectRef, Redirect, RouteTable, Rule, Service, WeightedBackend,
-};
-use crate::embedded::store::Store;
+use super::action::{Reading, rules};
+use super::attach::{self, AttachedRoute, Attachment, GATEWAYS, attach_all, effective_hostnames};
+use super::flavor::{Flavor, Members};
+use super::grant::{self, Party};
+use super::index::RuleSet;
+use super::table::{Certificate, Listener, ListenerProtocol, ObjectRef, RouteTable, Rule, Service};
+use super::{array, port};
+use crate::embedded::store::{Key, Store};
 
-/// The pod annotation that says where a running pod's container ports listen: `8000=127.0.0.1:4567`.
+/// The pod annotation in which the kubelet says where container ports are bound on loopback.
 pub const PORTS_ANNOTATION: &str = "footlights.dev/ports";
 
-/// Compiles all routes, Services and pods of a store.
+/// Compiles the table of a cluster's state.
 pub fn compile(store: &Store) -> RouteTable {
+    let mesh = Flavor::of_mesh(store);
     let mut table = RouteTable {
         listeners: listeners(store),
         services: services(store),
+        mesh,
+        members: Members::of(store, mesh),
     };
-    for route in by_age(store) {
-        add_route(&mut table, store, route);
+    let routes = attach_all(store);
+    let mut of_listeners: Vec<Vec<Rule>> = vec![Vec::new(); table.listeners.len()];
+    let mut of_ports: BTreeMap<PortKey, Vec<Rule>> = BTreeMap::new();
+    for route in &routes {
+        add_to_listeners(store, &table, route, &mut of_listeners);
+        add_to_ports(store, route, &mut of_ports);
     }
-    for listener in &mut table.listeners {
-        listener.rules.sort_by_key(|r| r.matched.rank());
+    if mesh == Flavor::Linkerd {
+        compete(&mut of_ports);
     }
-    for service in table.services.values_mut() {
-        for rules in service.rules.values_mut() {
-            rules.sort_by_key(|r| r.matched.rank());
+    for (listener, rules) in table.listeners.iter_mut().zip(of_listeners) {
+        listener.rules = RuleSet::new(rules);
+    }
+    for ((service, consumer, port), rules) in of_ports {
+        if let Some(entry) = table.services.get_mut(&service) {
+            entry.rules.insert((consumer, port), RuleSet::new(rules));
         }
     }
     table
 }
 
-/// Routes, oldest first, then by namespace and name: the order that breaks ties of precedence.
-fn by_age(store: &Store) -> Vec<&Value> {
-    let mut routes: Vec<&Value> = store.list(HTTP_ROUTES, None).map(|(_, o)| &**o).collect();
-    // The sort is stable and the store lists by namespace and name.
-    routes.sort_by_key(|r| r["metadata"]["creationTimestamp"].as_str().unwrap_or(""));
-    routes
+/// A Service's port, for one namespace's consumers or (none) for all.
+type PortKey = (ObjectRef, Option<String>, u16);
+
+fn add_to_listeners(
+    store: &Store,
+    table: &RouteTable,
+    route: &AttachedRoute,
+    of_listeners: &mut [Vec<Rule>],
+) {
+    for parent in &route.parents {
+        let Attachment::Gateway(gateway, names) = &parent.attachment else {
+            continue;
+        };
+        let reading = Reading {
+            store,
+            flavor: parent.flavor,
+            mesh: false,
+        };
+        for (listener, into) in table.listeners.iter().zip(&mut *of_listeners) {
+            if listener.gateway == *gateway && names.contains(&listener.name) {
+                // A route that names no host ranks behind those that do.
+                let mut hostnames = Vec::new();
+                if array(&route.object["spec"]["hostnames"]).next().is_some() {
+                    let spec = serde_json::json!({"hostname": listener.hostname});
+                    hostnames = effective_hostnames(&spec, &route.object);
+                }
+                into.extend(rules(reading, route, &hostnames));
+            }
+        }
+    }
+}
+
+/// Mesh routes' hostnames are ignored.
+fn add_to_ports(store: &Store, route: &AttachedRoute, of_ports: &mut BTreeMap<PortKey, Vec<Rule>>) {
+    for parent in &route.parents {
+        let Attachment::Service(service, ports) = &parent.attachment else {
+            continue;
+        };
+        let reading = Reading {
+            store,
+            flavor: parent.flavor,
+            mesh: true,
+        };
+        let rules = rules(reading, route, &[]);
+        // Linkerd takes no notice of routes with filters that it does not have.
+        let foreign = |r: &Rule| {
+            let filters = &r.action.filters;
+            filters.unsupported || filters.path.is_some() || !filters.mirrors.is_empty()
+        };
+        if parent.flavor == Flavor::Linkerd && rules.iter().any(foreign) {
+            continue;
+        }
+        let own = &route.key.namespace;
+        let consumer = (*own != service.namespace).then(|| own.clone());
+        for port in ports {
+            let key = (service.clone(), consumer.clone(), *port);
+            of_ports
+                .entry(key)
+                .or_default()
+                .extend(rules.iter().cloned());
+        }
+    }
+}
+
+/// In Linkerd's mesh producer routes compete with a namespace's consumer routes.
+fn compete(of_ports: &mut BTreeMap<PortKey, Vec<Rule>>) {
+    let consumers: Vec<PortKey> = of_ports.keys().filter(|k| k.1.is_some()).cloned().collect();
+    for key in consumers {
+        let producer = (key.0.clone(), None, key.2);
+        let shared = of_ports.get(&producer).cloned().unwrap_or_default();
+        if let Some(rules) = of_ports.get_mut(&key) {
+            rules.splice(0..0, shared);
+        }
+    }
 }
 
 fn listeners(store: &Store) -> Vec<Listener> {
     let mut listeners = Vec::new();
     for (key, gateway) in store.list(GATEWAYS, None) {
-        if !attach::is_ours(store, gateway) {
+        let Some(flavor) = Flavor::of_gateway(store, gateway) else {
             continue;
-        }
+        };
         for listener in array(&gateway["spec"]["listeners"]) {
+            let protocol = match listener["protocol"].as_str() {
+                Some("HTTP") => ListenerProtocol::Http,
+                Some("HTTPS") => {
+                    let certificate = certificate(store, &key.namespace, listener);
+                    ListenerProtocol::Https(certificate.ok().map(Arc::new))
+                }
+                _ => continue,
+            };
+            let hostname = listener["hostname"].as_str().filter(|h| !h.is_empty());
             listeners.push(Listener {
                 gateway: ObjectRef::new(&key.namespace, &key.name),
+                flavor,
                 name: listener["name"].as_str().unwrap_or("").to_owned(),
                 port: port(&listener["port"]).unwrap_or(80),
-                hostname: listener["hostname"].as_str().map(str::to_owned),
-                rules: Vec::new(),
+                hostname: hostname.map(str::to_owned),
+                protocol,
+                rules: RuleSet::default(),
             });
         }
     }
     listeners
+}
+
+/// What is wrong with a listener's `certificateRefs`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BadCertificate {
+    /// Not a Secret with a certificate and its key.
+    Invalid(String),
+    /// In another namespace without a ReferenceGrant.
+    NotPermitted(String),
+}
+
+/// The certificate of an HTTPS listener of a Gateway in a namespace.
+pub fn certificate(
+    store: &Store,
+    namespace: &str,
+    listener: &Value,
+) -> Result<Certificate, BadCertificate> {
+    let reference = &listener["tls"]["certificateRefs"][0];
+    let name = reference["name"].as_str().unwrap_or("");
+    let group = reference["group"].as_str().unwrap_or("");
+    let kind = reference["kind"].as_str().unwrap_or("Secret");
+    let within = reference["namespace"].as_str().unwrap_or(namespace);
+    let shown = format!("{within}/{name}");
+    if !group.is_empty() || kind != "Secret" {
+        let why = format!("{kind} {shown} is no Secret");
+        return Err(BadCertificate::Invalid(why));
+    }
+    let from = Party {
+        group: attach::GROUP,
+        kind: "Gateway",
+        namespace,
+    };
+    let to = Party {
+        group: "",
+        kind: "Secret",
+        namespace: within,
+    };
+    if !grant::allows(store, from, to, name) {
+        return Err(BadCertificate::NotPermitted(shown));
+    }
+    let Some(secret) = store.get(&Key::new("secrets", within, name)) else {
+        return Err(BadCertificate::Invalid(format!("Secret {shown} not found")));
+    };
+    let part = |field: &str| {
+        let encoded = secret["data"][field].as_str()?;
+        STANDARD
+            .decode(encoded)
+            .ok()
+            .filter(|bytes| bytes.starts_with(b"-----BEGIN "))
+    };
+    match (part("tls.crt"), part("tls.key")) {
+        (Some(chain), Some(key)) => Ok(Certificate { chain, key }),
+        _ => Err(BadCertificate::Invalid(format!(
+            "Secret {shown} has no PEM in tls.crt and tls.key"
+        ))),
+    }
 }
 
 fn services(store: &Store) -> BTreeMap<ObjectRef, Service> {
@@ -76,7 +223,7 @@ fn services(store: &Store) -> BTreeMap<ObjectRef, Service> {
                 continue;
             };
             let addresses = addresses(&pods, entry);
-            service.endpoints.insert(number, addresses);
+            service.endpoints.insert(number, addresses.into());
             let protocol = entry["appProtocol"].as_str().unwrap_or("");
             let name = entry["name"].as_str().unwrap_or("");
             if protocol.ends_with("h2c") || ["http2", "grpc"].iter().any(|p| name.starts_with(p)) {
@@ -139,193 +286,4 @@ pub fn address(pod: &Value, target: &Value) -> Option<SocketAddr> {
         .filter_map(|pair| pair.split_once('='))
         .find(|(number, _)| number.parse() == Ok(container_port))
         .and_then(|(_, address)| address.parse().ok())
-}
-
-/// Which namespaces' Services a route's backends may be in: its own for a Gateway's, any for a mesh's
-/// (GEP-1294).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Reach {
-    OwnNamespace,
-    Anywhere,
-}
-
-fn add_route(table: &mut RouteTable, store: &Store, route: &Value) {
-    for parent in array(&route["spec"]["parentRefs"]) {
-        match attach::attach(store, route, parent) {
-            Attachment::Gateway(gateway, names) => {
-                // Without a ReferenceGrant a Gateway's route may not use another namespace's Services.
-                let rules = rules(table, route, Reach::OwnNamespace);
-                for listener in &mut table.listeners {
-                    if listener.gateway == gateway && names.contains(&listener.name) {
-                        listener.rules.extend(rules.iter().cloned());
-                    }
-                }
-            }
-            Attachment::Service(service, ports) => {
-                let rules = rules(table, route, Reach::Anywhere);
-                let namespace = route["metadata"]["namespace"].as_str().unwrap_or("");
-                let consumer = (namespace != service.namespace).then(|| namespace.to_owned());
-                if let Some(entry) = table.services.get_mut(&service) {
-                    for port in ports {
-                        let of_port = entry.rules.entry((consumer.clone(), port)).or_default();
-                        of_port.extend(rules.iter().cloned());
-                    }
-                }
-            }
-            Attachment::Refused(..) | Attachment::Foreign => {}
-        }
-    }
-}
-
-fn rules(table: &RouteTable, route: &Value, reach: Reach) -> Vec<Rule> {
-    let namespace = route["metadata"]["namespace"].as_str().unwrap_or("");
-    let name = route["metadata"]["name"].as_str().unwrap_or("");
-    let hostnames: Vec<String> = array(&route["spec"]["hostnames"])
-        .filter_map(|h| h.as_str().map(str::to_owned))
-        .collect();
-    let mut rules = Vec::new();
-    for rule in array(&route["spec"]["rules"]) {
-        let action = Arc::new(action(table, namespace, rule, reach));
-        let matches: Vec<Match> = array(&rule["matches"]).map(matched).collect();
-        for matched in matches {
-            rules.push(Rule {
-                route: ObjectRef::new(namespace, name),
-                hostnames: hostnames.clone(),
-                matched,
-                action: action.clone(),
-            });
-        }
-    }
-    rules
-}
-
-fn matched(object: &Value) -> Match {
-    let pairs = |field: &str| -> Vec<(String, String)> {
-        array(&object[field])
-            .map(|e| (text(&e["name"]), text(&e["value"])))
-            .collect()
-    };
-    let path = &object["path"];
-    let value = text(&path["value"]);
-    let headers = pairs("headers");
-    // Of two entries that differ in case only the first counts.
-    let mut first_of_each: Vec<(String, String)> = Vec::new();
-    for (name, value) in headers {
-        let name = name.to_ascii_lowercase();
-        if !first_of_each.iter().any(|(n, _)| *n == name) {
-            first_of_each.push((name, value));
-        }
-    }
-    let regular_expressions = ["headers", "queryParams"]
-        .iter()
-        .flat_map(|field| array(&object[*field]))
-        .any(|e| e["type"] == "RegularExpression");
-    Match {
-        path: match path["type"].as_str() {
-            _ if regular_expressions => PathMatch::Unsupported,
-            Some("Exact") => PathMatch::Exact(value),
-            Some("RegularExpression") => PathMatch::Unsupported,
-            _ => PathMatch::Prefix(value.trim_end_matches('/').to_owned()),
-        },
-        method: object["method"].as_str().map(str::to_owned),
-        headers: first_of_each,
-        query: pairs("queryParams"),
-    }
-}
-
-fn action(table: &RouteTable, namespace: &str, rule: &Value, reach: Reach) -> Action {
-    let mut action = Action {
-        request_timeout: rule["timeouts"]["request"]
-            .as_str()
-            .and_then(duration::parse),
-        backend_timeout: rule["timeouts"]["backendRequest"]
-            .as_str()
-            .and_then(duration::parse),
-        ..Action::default()
-    };
-    let prefix = text(&rule["matches"][0]["path"]["value"]);
-    for filter in array(&rule["filters"]) {
-        match filter["type"].as_str() {
-            Some("RequestHeaderModifier") => {
-                action.request_headers = header_edits(&filter["requestHeaderModifier"]);
-            }
-            Some("ResponseHeaderModifier") => {
-                action.response_headers = header_edits(&filter["responseHeaderModifier"]);
-            }
-            Some("URLRewrite") => {
-                let rewrite = &filter["urlRewrite"];
-                action.rewrite_host = rewrite["hostname"].as_str().map(str::to_owned);
-                action.rewrite_path = path_modifier(&rewrite["path"], &prefix);
-            }
-            Some("RequestRedirect") => {
-                let redirect = &filter["requestRedirect"];
-                action.redirect = Some(Redirect {
-                    scheme: redirect["scheme"].as_str().map(str::to_owned),
-                    hostname: redirect["hostname"].as_str().map(str::to_owned),
-                    port: port(&redirect["port"]),
-                    path: path_modifier(&redirect["path"], &prefix),
-                    status: port(&redirect["statusCode"]).unwrap_or(302),
-                });
-            }
-            _ => action.unsupported_filter = true,
-        }
-    }
-    action.backends = array(&rule["backendRefs"])
-        .map(|b| WeightedBackend {
-            weight: b["weight"].as_u64().unwrap_or(1).min(1_000_000) as u32,
-            service: backend(table, namespace, b)
-                .filter(|(service, _)| reach == Reach::Anywhere || service.namespace == namespace),
-        })
-        .collect();
-    action
-}
-
-/// The Service and port of a backend reference, if there is such a Service.
-pub fn backend(table: &RouteTable, namespace: &str, reference: &Value) -> Option<(ObjectRef, u16)> {
-    if reference["group"] != "" || reference["kind"] != "Service" {
-        return None;
-    }
-    let namespace = reference["namespace"].as_str().unwrap_or(namespace);
-    let service = ObjectRef::new(namespace, reference["name"].as_str().unwrap_or(""));
-    let port = port(&reference["port"])?;
-    let known = table.services.get(&service)?.endpoints.contains_key(&port);
-    known.then_some((service, port))
-}
-
-fn header_edits(modifier: &Value) -> HeaderEdits {
-    let pairs = |field: &str| {
-        array(&modifier[field])
-            .map(|e| (text(&e["name"]), text(&e["value"])))
-            .collect()
-    };
-    HeaderEdits {
-        set: pairs("set"),
-        add: pairs("add"),
-        remove: array(&modifier["remove"]).map(text).collect(),
-    }
-}
-
-fn path_modifier(path: &Value, prefix: &str) -> Option<PathModifier> {
-    match path["type"].as_str()? {
-        "ReplaceFullPath" => Some(PathModifier::ReplaceFullPath(text(
-            &path["replaceFullPath"],
-        ))),
-        "ReplacePrefixMatch" => Some(PathModifier::ReplacePrefixMatch {
-            prefix: prefix.to_owned(),
-            replacement: text(&path["replacePrefixMatch"]),
-        }),
-        _ => None,
-    }
-}
-
-fn array(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or("").to_owned()
-}
-
-fn port(value: &Value) -> Option<u16> {
-    value.as_u64().and_then(|p| u16::try_from(p).ok())
 }

@@ -1,12 +1,17 @@
 //! The choice for one request: a pure function of the table, the request's head and a dice.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
 
+use super::flavor::Flavor;
 use super::hostname;
-use super::table::{Action, HeaderEdits, Listener, ObjectRef, Redirect, RouteTable, Rule};
+use super::index::RuleSet;
+use super::table::{
+    Action, Backend, Filters, HeaderEdits, Listener, ObjectRef, Redirect, Retry, RouteTable,
+};
 
 /// The part of a request that routing looks at.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +20,8 @@ pub struct RequestHead<'a> {
     pub method: &'a str,
     /// The host, lower case, without port.
     pub host: &'a str,
+    /// The port of the `Host`, if it names one.
+    pub port: Option<u16>,
     /// The path, without query.
     pub path: &'a str,
     /// The query, without `?`; may be empty.
@@ -28,27 +35,73 @@ pub struct RequestHead<'a> {
 pub enum Decision {
     /// Send it to a pod.
     Forward(Box<Forward>),
-    /// Answer it with an error: status and the body that says why.
-    Answer(u16, String),
+    /// Answer it with an error.
+    Answer(Refusal),
     /// Answer it with a redirect: status and `Location`.
     Redirect(u16, String),
+}
+
+/// An error that the data plane answers with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The HTTP status.
+    pub status: u16,
+    /// The gRPC status, for gRPC calls.
+    pub grpc: u8,
+    /// Why, for people.
+    pub why: String,
+}
+
+impl Refusal {
+    /// With the gRPC status that an HTTP status maps to ("HTTP to gRPC Status Code Mapping").
+    pub fn new(status: u16, why: impl Into<String>) -> Self {
+        let grpc = match status {
+            400 => 13,
+            404 => 12,
+            504 => 4,
+            429 | 502 | 503 => 14,
+            _ => 2,
+        };
+        Refusal {
+            status,
+            grpc,
+            why: why.into(),
+        }
+    }
+}
+
+/// Where a pod's copy of a request goes.
+#[derive(Clone, Debug, PartialEq)]
+pub struct MirrorTo {
+    /// The pod's address.
+    pub to: SocketAddr,
+    /// Speak HTTP/2 to it.
+    pub http2: bool,
 }
 
 /// How to send a request on.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Forward {
-    /// The pod's address.
-    pub to: SocketAddr,
+    /// The pods' addresses; at least one.
+    pub endpoints: Arc<[SocketAddr]>,
+    /// Which of them is first.
+    pub first: usize,
     /// The path and query to ask for.
     pub path_and_query: String,
     /// A new `Host`, if rewritten.
     pub host: Option<String>,
-    /// Changes of the request's headers.
-    pub request_headers: HeaderEdits,
-    /// Changes of the response's headers.
-    pub response_headers: HeaderEdits,
+    /// Changes of the request's headers, in order.
+    pub request_headers: Vec<HeaderEdits>,
+    /// Changes of the response's headers, in order.
+    pub response_headers: Vec<HeaderEdits>,
+    /// Copies of the request.
+    pub mirrors: Vec<MirrorTo>,
     /// From the request's arrival to the whole response; 504 after it.
     pub timeout: Option<Duration>,
+    /// For each try, until its response begins.
+    pub try_timeout: Option<Duration>,
+    /// What is tried again.
+    pub retry: Option<Retry>,
     /// Speak HTTP/2 to the pod.
     pub http2: bool,
 }
@@ -57,15 +110,27 @@ impl Forward {
     /// To an address, with nothing changed.
     pub fn straight(to: SocketAddr, path_and_query: String) -> Self {
         Forward {
-            to,
+            endpoints: [to].into(),
+            first: 0,
             path_and_query,
             host: None,
-            request_headers: HeaderEdits::default(),
-            response_headers: HeaderEdits::default(),
+            request_headers: Vec::new(),
+            response_headers: Vec::new(),
+            mirrors: Vec::new(),
             timeout: None,
+            try_timeout: None,
+            retry: None,
             http2: false,
         }
     }
+}
+
+/// What a choice is made for.
+struct Asked<'a, 'b> {
+    head: &'a RequestHead<'b>,
+    port: u16,
+    flavor: Flavor,
+    parent: Option<&'a ObjectRef>,
 }
 
 impl RouteTable {
@@ -77,16 +142,22 @@ impl RouteTable {
         head: &RequestHead,
         dice: &mut fastrand::Rng,
     ) -> Decision {
-        match self.listener(gateway, port, head.host) {
-            Some(listener) => self.by_rules(&listener.rules, head, listener.port, dice, None),
-            None => Decision::Answer(404, "no listener for this host".to_owned()),
-        }
+        let Some(listener) = self.listener(gateway, port, head.host) else {
+            return Decision::Answer(Refusal::new(404, "no listener for this host"));
+        };
+        let asked = Asked {
+            head,
+            port,
+            flavor: listener.flavor,
+            parent: None,
+        };
+        self.by_rules(&listener.rules, &asked, dice)
     }
 
     /// The decision for a request from a pod in `client_namespace` to a Service's port.
     ///
-    /// Consumer routes of the client's namespace replace producer routes; without any route the
-    /// Service balances over its pods, as Kubernetes does.
+    /// Consumer routes of the client's namespace replace producer routes; without any route, and
+    /// for a client outside the mesh, the Service balances over its pods, as Kubernetes does.
     pub fn in_mesh(
         &self,
         client_namespace: &str,
@@ -96,26 +167,28 @@ impl RouteTable {
         dice: &mut fastrand::Rng,
     ) -> Decision {
         let Some(entry) = self.services.get(service) else {
-            return Decision::Answer(
-                502,
-                format!("no Service {}/{}", service.namespace, service.name),
-            );
+            return Decision::Answer(Refusal::new(502, format!("no Service {service}")));
+        };
+        let asked = Asked {
+            head,
+            port,
+            flavor: self.mesh,
+            parent: Some(service),
         };
         let consumer = (Some(client_namespace.to_owned()), port);
         let rules = entry
             .rules
             .get(&consumer)
-            .or_else(|| entry.rules.get(&(None, port)));
+            .or_else(|| entry.rules.get(&(None, port)))
+            .filter(|_| self.members.contain(client_namespace));
         match rules {
-            Some(rules) => self.by_rules(rules, head, port, dice, Some(service)),
-            None => {
-                let action = Action::default();
-                self.to_service(service, port, head, &action, dice)
-            }
+            Some(rules) => self.by_rules(rules, &asked, dice),
+            None => self.to_service(service, port, &asked, &Action::default(), None, dice),
         }
     }
 
-    fn listener(&self, gateway: &ObjectRef, port: u16, host: &str) -> Option<&Listener> {
+    /// The listener for a host: the most specific hostname that covers it.
+    pub fn listener(&self, gateway: &ObjectRef, port: u16, host: &str) -> Option<&Listener> {
         self.listeners
             .iter()
             .filter(|l| l.gateway == *gateway && l.port == port)
@@ -127,110 +200,174 @@ impl RouteTable {
             .max_by_key(|l| l.hostname.as_ref().map(|h| hostname::specificity(h)))
     }
 
-    fn by_rules(
-        &self,
-        rules: &[Rule],
-        head: &RequestHead,
-        port: u16,
-        dice: &mut fastrand::Rng,
-        parent: Option<&ObjectRef>,
-    ) -> Decision {
-        let ignore_hostnames = parent.is_some();
-        let Some(rule) = best(rules, head, ignore_hostnames) else {
-            return Decision::Answer(404, "no route matches".to_owned());
+    fn by_rules(&self, rules: &RuleSet, asked: &Asked, dice: &mut fastrand::Rng) -> Decision {
+        let Some(rule) = rules.choose(asked.head) else {
+            let mut refusal = Refusal::new(404, "no route matches");
+            if asked.flavor == Flavor::Linkerd {
+                refusal.grpc = 5;
+            }
+            return Decision::Answer(refusal);
         };
         let action = &rule.action;
-        if action.unsupported_filter {
-            return Decision::Answer(
-                500,
-                "the route has a filter that is not supported".to_owned(),
-            );
+        if let Some(answer) = answer_of(&action.filters, asked) {
+            return answer;
         }
-        if let Some(redirect) = &action.redirect {
-            return Decision::Redirect(redirect.status, location(redirect, head, port));
+        if action.to_parent
+            && let Some(parent) = asked.parent
+        {
+            return self.to_service(parent, asked.port, asked, action, None, dice);
         }
-        let total: u32 = action.backends.iter().map(|b| b.weight).sum();
+        let backend = match self.pick(action, asked, dice) {
+            Ok(backend) => backend,
+            Err(refusal) => return Decision::Answer(refusal),
+        };
+        if let Some(answer) = answer_of(&backend.filters, asked) {
+            return answer;
+        }
+        match &backend.service {
+            Some((service, port)) => {
+                self.to_service(service, *port, asked, action, Some(backend), dice)
+            }
+            None => Decision::Answer(broken(asked.flavor, "the backend does not exist")),
+        }
+    }
+
+    /// A backend by weight.
+    fn pick<'a>(
+        &self,
+        action: &'a Action,
+        asked: &Asked,
+        dice: &mut fastrand::Rng,
+    ) -> Result<&'a Backend, Refusal> {
+        let linkerd = asked.flavor == Flavor::Linkerd;
+        if linkerd && let [only] = action.backends.as_slice() {
+            return Ok(only);
+        }
+        // Linkerd passes over backends that have no pods.
+        let counts = |b: &&Backend| !linkerd || self.has_endpoints(b);
+        let total: u32 = action
+            .backends
+            .iter()
+            .filter(counts)
+            .map(|b| b.weight)
+            .sum();
         if total == 0 {
-            return Decision::Answer(500, "the rule has no backend with a weight".to_owned());
+            let status = if linkerd && !action.backends.is_empty() {
+                return Err(Refusal::new(504, "no backend is available"));
+            } else {
+                "the rule has no backend with a weight"
+            };
+            return Err(broken(asked.flavor, status));
         }
         let mut ticket = dice.u32(..total);
-        let chosen = action.backends.iter().find(|b| {
+        let mut candidates = action.backends.iter().filter(counts);
+        let chosen = candidates.find(|b| {
             let hit = ticket < b.weight;
             ticket = ticket.saturating_sub(b.weight);
             hit
         });
-        match chosen.and_then(|b| b.service.as_ref()) {
-            Some((service, port)) => self.to_service(service, *port, head, action, dice),
-            None => Decision::Answer(500, "the backend does not exist".to_owned()),
-        }
+        chosen.ok_or_else(|| broken(asked.flavor, "the rule has no backend with a weight"))
+    }
+
+    fn has_endpoints(&self, backend: &Backend) -> bool {
+        let Some((service, port)) = &backend.service else {
+            return true;
+        };
+        let endpoints = self
+            .services
+            .get(service)
+            .and_then(|s| s.endpoints.get(port));
+        endpoints.is_some_and(|e| !e.is_empty())
     }
 
     fn to_service(
         &self,
         service: &ObjectRef,
         port: u16,
-        head: &RequestHead,
+        asked: &Asked,
         action: &Action,
+        backend: Option<&Backend>,
         dice: &mut fastrand::Rng,
     ) -> Decision {
+        let head = asked.head;
         let entry = self.services.get(service);
         let endpoints = entry
             .and_then(|e| e.endpoints.get(&port))
-            .map_or(&[][..], Vec::as_slice);
-        if endpoints.is_empty() {
-            let name = format!("{}/{}", service.namespace, service.name);
-            return Decision::Answer(
-                503,
-                format!("no healthy upstream: {name} has no ready pods"),
-            );
-        }
-        let path = match &action.rewrite_path {
-            Some(modifier) => modifier.apply(head.path),
-            None => head.path.to_owned(),
+            .filter(|e| !e.is_empty());
+        let (Some(entry), Some(endpoints)) = (entry, endpoints) else {
+            let status = if asked.flavor == Flavor::Linkerd {
+                504
+            } else {
+                503
+            };
+            let why = format!("no healthy upstream: {service} has no ready pods");
+            return Decision::Answer(Refusal::new(status, why));
         };
+        let none = Filters::default();
+        let filters = [&action.filters, backend.map_or(&none, |b| &b.filters)];
+        let path = filters
+            .iter()
+            .filter_map(|f| f.path.as_ref())
+            .fold(head.path.to_owned(), |path, modifier| modifier.apply(&path));
         let path_and_query = if head.query.is_empty() {
             path
         } else {
             format!("{path}?{}", head.query)
         };
-        let timeouts = [action.request_timeout, action.backend_timeout];
+        let edits = |of: fn(&Filters) -> &HeaderEdits| -> Vec<HeaderEdits> {
+            let used = filters.iter().map(|f| of(f));
+            used.filter(|e| **e != HeaderEdits::default())
+                .cloned()
+                .collect()
+        };
+        let mirrors = filters.iter().flat_map(|f| &f.mirrors);
+        let mirrors = mirrors.filter_map(|m| self.mirror(m, dice)).collect();
+        let set = |timeout: Option<Duration>| timeout.filter(|t| !t.is_zero());
         Decision::Forward(Box::new(Forward {
-            to: endpoints[dice.usize(..endpoints.len())],
+            first: dice.usize(..endpoints.len()),
+            endpoints: endpoints.clone(),
             path_and_query,
-            host: action.rewrite_host.clone(),
-            request_headers: action.request_headers.clone(),
-            response_headers: action.response_headers.clone(),
-            timeout: timeouts
-                .into_iter()
-                .flatten()
-                .filter(|t| !t.is_zero())
-                .min(),
-            http2: entry.is_some_and(|e| e.http2_ports.contains(&port)),
+            host: filters.iter().rev().find_map(|f| f.host.clone()),
+            request_headers: edits(|f| &f.request_headers),
+            response_headers: edits(|f| &f.response_headers),
+            mirrors,
+            timeout: set(action.request_timeout),
+            try_timeout: set(action.backend_timeout),
+            retry: action.retry.clone(),
+            http2: entry.http2_ports.contains(&port),
         }))
+    }
+
+    fn mirror(&self, mirror: &super::table::Mirror, dice: &mut fastrand::Rng) -> Option<MirrorTo> {
+        let (service, port) = &mirror.to;
+        let entry = self.services.get(service)?;
+        let endpoints = entry.endpoints.get(port).filter(|e| !e.is_empty())?;
+        let (part, whole) = mirror.share;
+        (dice.u32(..whole.max(1)) < part).then(|| MirrorTo {
+            to: endpoints[dice.usize(..endpoints.len())],
+            http2: entry.http2_ports.contains(port),
+        })
     }
 }
 
-/// The best rule: the most specific hostname first, then the rules' own order.
-fn best<'a>(rules: &'a [Rule], head: &RequestHead, ignore_hostnames: bool) -> Option<&'a Rule> {
-    let mut best: Option<(&Rule, (bool, usize))> = None;
-    for rule in rules {
-        let specificity = if rule.hostnames.is_empty() || ignore_hostnames {
-            (false, 0)
-        } else {
-            let fitting = rule
-                .hostnames
-                .iter()
-                .filter(|h| hostname::covers(h, head.host));
-            match fitting.map(|h| hostname::specificity(h)).max() {
-                Some(specificity) => specificity,
-                None => continue,
-            }
-        };
-        if best.is_none_or(|(_, b)| specificity > b) && rule.matched.fits(head) {
-            best = Some((rule, specificity));
-        }
+/// An answer that filters give by themselves.
+fn answer_of(filters: &Filters, asked: &Asked) -> Option<Decision> {
+    if filters.unsupported {
+        let why = "the route has a filter that is not supported";
+        return Some(Decision::Answer(Refusal::new(500, why)));
     }
-    best.map(|(rule, _)| rule)
+    let redirect = filters.redirect.as_ref()?;
+    let location = location(redirect, asked.head, asked.port);
+    Some(Decision::Redirect(redirect.status, location))
+}
+
+/// 500; a gRPC call gets UNAVAILABLE, from Istio UNKNOWN.
+fn broken(flavor: Flavor, why: &str) -> Refusal {
+    let mut refusal = Refusal::new(500, why);
+    if flavor != Flavor::Istio {
+        refusal.grpc = 14;
+    }
+    refusal
 }
 
 fn location(redirect: &Redirect, head: &RequestHead, listener_port: u16) -> String {
@@ -240,6 +377,8 @@ fn location(redirect: &Redirect, head: &RequestHead, listener_port: u16) -> Stri
     let port = match (redirect.port, &redirect.scheme) {
         (Some(port), _) => port,
         (None, Some(_)) => well_known,
+        // The listener may be bound elsewhere: who came by another port goes back to it.
+        (None, None) if redirect.hostname.is_none() => head.port.unwrap_or(listener_port),
         (None, None) => listener_port,
     };
     let port = if port == well_known {

@@ -27,6 +27,11 @@ pub fn intersect(a: &str, b: &str) -> bool {
     }
 }
 
+/// The port of a `Host` header, if it names one.
+pub fn port(authority: &str) -> Option<u16> {
+    authority.rsplit_once(':')?.1.parse().ok()
+}
+
 /// The host of a `Host` header: lower case, without the port.
 pub fn without_port(authority: &str) -> String {
     let host = match authority.rsplit_once(':') {

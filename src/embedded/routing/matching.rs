@@ -1,41 +1,75 @@
-//! Which requests a match fits, and how matches rank among each other (GATEWAY.md 4).
+//! Which requests a match fits, and how matches rank among each other (GATEWAY.md 4 and 5).
 
 use std::cmp::Reverse;
 
+use regex::Regex;
+
 use super::decide::RequestHead;
 
+/// A text to match.
+#[derive(Clone, Debug)]
+pub enum Pattern {
+    /// The whole text.
+    Exact(String),
+    /// A regular expression for the whole text.
+    Regex(Regex),
+}
+
+impl Pattern {
+    fn fits(&self, text: &str) -> bool {
+        match self {
+            Pattern::Exact(wanted) => wanted == text,
+            Pattern::Regex(regex) => regex.is_match(text),
+        }
+    }
+}
+
+/// Compiles a regular expression of a route, for the whole text. One that does not compile fits
+/// nothing.
+pub fn whole(expression: &str) -> Option<Regex> {
+    regex::RegexBuilder::new(&format!("^(?:{expression})$"))
+        .size_limit(1 << 20)
+        .build()
+        .ok()
+}
+
 /// A path match.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub enum PathMatch {
     /// The whole path.
     Exact(String),
     /// By elements; held without its trailing slash.
     Prefix(String),
-    /// A type that this data plane does not implement: fits nothing.
-    Unsupported,
+    /// A regular expression for the whole path.
+    Regex(Regex),
+    /// Every path: a GRPCRoute's match without a method.
+    Any,
+    /// No path: an expression that does not compile.
+    Nothing,
 }
 
 /// The conditions of one `matches[]` entry; all must hold.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Match {
     /// The path.
     pub path: PathMatch,
     /// The method, upper case.
     pub method: Option<String>,
     /// Header names (lower case) and values.
-    pub headers: Vec<(String, String)>,
+    pub headers: Vec<(String, Pattern)>,
     /// Query parameters and values.
-    pub query: Vec<(String, String)>,
+    pub query: Vec<(String, Pattern)>,
 }
 
-/// Precedence of a match, greatest first: exact path, longest prefix, method, headers, query.
-pub type Rank = (bool, usize, bool, usize, usize);
+/// Precedence of a match, greatest first: exact path, then prefix, then expression; the longer
+/// path; a method; more headers; more query parameters.
+pub type Rank = (u8, usize, bool, usize, usize);
 
 impl Match {
     /// The match of a rule that has none: every request.
     pub fn everything() -> Self {
         Match {
-            path: PathMatch::Prefix(String::new()),
+            path: PathMatch::Any,
             method: None,
             headers: Vec::new(),
             query: Vec::new(),
@@ -44,40 +78,50 @@ impl Match {
 
     /// True if the request fits.
     pub fn fits(&self, head: &RequestHead) -> bool {
-        let path = match &self.path {
-            PathMatch::Exact(path) => head.path == path,
-            PathMatch::Prefix(prefix) => head
-                .path
-                .strip_prefix(prefix.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
-            PathMatch::Unsupported => false,
-        };
-        path && self.method.as_ref().is_none_or(|m| head.method == m)
-            && self.headers.iter().all(|(name, value)| {
-                head.headers
-                    .get(name)
-                    .is_some_and(|v| v.as_bytes() == value.as_bytes())
-            })
-            && self
-                .query
-                .iter()
-                .all(|(name, value)| query_value(head.query, name).is_some_and(|v| v == *value))
+        self.path.fits(head.path) && self.fits_but_for_path(head)
     }
 
-    /// Where this match stands among others; sort by `Reverse(rank)`.
+    /// True if all conditions hold besides the path's.
+    pub fn fits_but_for_path(&self, head: &RequestHead) -> bool {
+        self.method.as_ref().is_none_or(|m| head.method == m)
+            && self.headers.iter().all(|(name, pattern)| {
+                let value = head.headers.get(name).and_then(|v| v.to_str().ok());
+                value.is_some_and(|v| pattern.fits(v))
+            })
+            && self.query.iter().all(|(name, pattern)| {
+                query_value(head.query, name).is_some_and(|v| pattern.fits(&v))
+            })
+    }
+
+    /// Where this match stands among others; sort by it.
     pub fn rank(&self) -> Reverse<Rank> {
-        let (exact, length) = match &self.path {
-            PathMatch::Exact(path) => (true, path.len()),
-            PathMatch::Prefix(prefix) => (false, prefix.len().max(1)),
-            PathMatch::Unsupported => (false, 0),
+        let (class, length) = match &self.path {
+            PathMatch::Exact(path) => (3, path.len()),
+            PathMatch::Prefix(prefix) => (2, prefix.len().max(1)),
+            PathMatch::Regex(regex) => (1, regex.as_str().len()),
+            PathMatch::Any | PathMatch::Nothing => (0, 0),
         };
         Reverse((
-            exact,
+            class,
             length,
             self.method.is_some(),
             self.headers.len(),
             self.query.len(),
         ))
+    }
+}
+
+impl PathMatch {
+    fn fits(&self, path: &str) -> bool {
+        match self {
+            PathMatch::Exact(wanted) => path == wanted,
+            PathMatch::Prefix(prefix) => path
+                .strip_prefix(prefix.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/')),
+            PathMatch::Regex(regex) => regex.is_match(path),
+            PathMatch::Any => true,
+            PathMatch::Nothing => false,
+        }
     }
 }
 
@@ -129,6 +173,17 @@ mod tests {
         }
     }
 
+    fn head<'a>(path: &'a str, query: &'a str, headers: &'a HeaderMap) -> RequestHead<'a> {
+        RequestHead {
+            method: "GET",
+            host: "h",
+            port: None,
+            path,
+            query,
+            headers,
+        }
+    }
+
     #[test]
     fn prefixes_match_by_element() {
         let headers = HeaderMap::new();
@@ -141,37 +196,36 @@ mod tests {
             ("/abc", "/ABC", false),
             ("/", "/x", true),
         ] {
-            let head = RequestHead {
-                method: "GET",
-                host: "h",
-                path,
-                query: "",
-                headers: &headers,
-            };
+            let head = head(path, "", &headers);
             assert_eq!(prefix(pattern).fits(&head), fits, "{pattern} {path}");
         }
+        let regex = Match {
+            path: PathMatch::Regex(whole("/a[0-9]+").unwrap()),
+            ..Match::everything()
+        };
+        assert!(regex.fits(&head("/a12", "", &headers)));
+        assert!(!regex.fits(&head("/a12/b", "", &headers)));
+        assert!(whole("(").is_none());
     }
 
     #[test]
     fn headers_methods_and_query_all_must_hold() {
         let mut headers = HeaderMap::new();
         headers.insert("x-faces-user", "heart".parse().unwrap());
-        let head = RequestHead {
-            method: "GET",
-            host: "h",
-            path: "/",
-            query: "a=1%20x&a=2&b",
-            headers: &headers,
-        };
-        let with = |name: &str, value: &str| Match {
-            headers: vec![(name.into(), value.into())],
+        let head = head("/", "a=1%20x&a=2&b", &headers);
+        let with = |name: &str, pattern: Pattern| Match {
+            headers: vec![(name.into(), pattern)],
             ..Match::everything()
         };
-        assert!(with("x-faces-user", "heart").fits(&head));
-        assert!(!with("x-faces-user", "Heart").fits(&head));
-        assert!(!with("other", "").fits(&head));
+        let exact = |value: &str| Pattern::Exact(value.into());
+        assert!(with("x-faces-user", exact("heart")).fits(&head));
+        assert!(!with("x-faces-user", exact("Heart")).fits(&head));
+        assert!(!with("other", exact("")).fits(&head));
+        let regex = |text: &str| Pattern::Regex(whole(text).unwrap());
+        assert!(with("x-faces-user", regex("he.*")).fits(&head));
+        assert!(!with("x-faces-user", regex("he")).fits(&head));
         let query = |name: &str, value: &str| Match {
-            query: vec![(name.into(), value.into())],
+            query: vec![(name.into(), exact(value))],
             ..Match::everything()
         };
         assert!(query("a", "1 x").fits(&head));
@@ -196,12 +250,20 @@ mod tests {
             method: Some("GET".into()),
             ..prefix("/abc")
         };
+        let pattern = || Pattern::Exact("b".into());
         let headers = Match {
-            headers: vec![("a".into(), "b".into()), ("c".into(), "d".into())],
+            headers: vec![("a".into(), pattern()), ("c".into(), pattern())],
             ..prefix("/abc")
         };
-        let mut all = [&short, &headers, &method, &long, &exact];
-        all.sort_by_key(|m| m.rank());
-        assert_eq!(all, [&exact, &long, &method, &headers, &short]);
+        let mut all = [
+            ("short", &short),
+            ("headers", &headers),
+            ("method", &method),
+            ("long", &long),
+            ("exact", &exact),
+        ];
+        all.sort_by_key(|(_, m)| m.rank());
+        let names = all.map(|(name, _)| name);
+        assert_eq!(names, ["exact", "long", "method", "headers", "short"]);
     }
 }

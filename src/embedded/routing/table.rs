@@ -5,6 +5,8 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::flavor::{Flavor, Members};
+use super::index::RuleSet;
 use super::matching::Match;
 use super::rewrite::PathModifier;
 
@@ -27,6 +29,12 @@ impl ObjectRef {
     }
 }
 
+impl std::fmt::Display for ObjectRef {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}/{}", self.namespace, self.name)
+    }
+}
+
 /// Everything the data plane has to know.
 #[derive(Clone, Debug, Default)]
 pub struct RouteTable {
@@ -34,6 +42,10 @@ pub struct RouteTable {
     pub listeners: Vec<Listener>,
     /// All Services.
     pub services: BTreeMap<ObjectRef, Service>,
+    /// Whose mesh this is.
+    pub mesh: Flavor,
+    /// Who is in it.
+    pub members: Members,
 }
 
 /// A listener with the rules of the routes attached to it.
@@ -41,25 +53,47 @@ pub struct RouteTable {
 pub struct Listener {
     /// Its Gateway.
     pub gateway: ObjectRef,
+    /// Whose Gateway that is.
+    pub flavor: Flavor,
     /// Its name.
     pub name: String,
     /// `listeners[].port`: not necessarily the port that is really bound.
     pub port: u16,
     /// Its hostname, if it has one.
     pub hostname: Option<String>,
-    /// Best first.
-    pub rules: Vec<Rule>,
+    /// What it speaks.
+    pub protocol: ListenerProtocol,
+    /// The rules.
+    pub rules: RuleSet,
+}
+
+/// What a listener speaks.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ListenerProtocol {
+    /// HTTP.
+    Http,
+    /// HTTPS with this certificate, or none that can be used.
+    Https(Option<Arc<Certificate>>),
+}
+
+/// A TLS Secret's content, PEM.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub struct Certificate {
+    /// `tls.crt`.
+    pub chain: Vec<u8>,
+    /// `tls.key`.
+    pub key: Vec<u8>,
 }
 
 /// A Service: where its pods listen, and the routes that have it as their parent.
 #[derive(Clone, Debug, Default)]
 pub struct Service {
     /// Service port to the addresses of ready pods.
-    pub endpoints: BTreeMap<u16, Vec<SocketAddr>>,
+    pub endpoints: BTreeMap<u16, Arc<[SocketAddr]>>,
     /// Service ports whose `appProtocol` or name says HTTP/2.
     pub http2_ports: Vec<u16>,
     /// Rules by port; of producer routes (`None`), and of consumer routes by their namespace.
-    pub rules: BTreeMap<(Option<String>, u16), Vec<Rule>>,
+    pub rules: BTreeMap<(Option<String>, u16), RuleSet>,
 }
 
 /// One match of one rule of one route.
@@ -67,7 +101,7 @@ pub struct Service {
 pub struct Rule {
     /// The route that it comes from.
     pub route: ObjectRef,
-    /// The route's hostnames; empty is any.
+    /// The hostnames that it is for; empty is any.
     pub hostnames: Vec<String>,
     /// What it matches.
     pub matched: Match,
@@ -78,24 +112,57 @@ pub struct Rule {
 /// What a rule does with a request.
 #[derive(Clone, Debug, Default)]
 pub struct Action {
+    /// The rule's own filters.
+    pub filters: Filters,
+    /// Where the request may go.
+    pub backends: Vec<Backend>,
+    /// Forward to the parent Service: a rule of Linkerd's without backends.
+    pub to_parent: bool,
+    /// `timeouts.request`: the whole exchange.
+    pub request_timeout: Option<Duration>,
+    /// `timeouts.backendRequest`: each try.
+    pub backend_timeout: Option<Duration>,
+    /// `retry`.
+    pub retry: Option<Retry>,
+}
+
+/// What filters do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Filters {
     /// Changes of the request's headers.
     pub request_headers: HeaderEdits,
     /// Changes of the response's headers.
     pub response_headers: HeaderEdits,
     /// A new `Host`.
-    pub rewrite_host: Option<String>,
+    pub host: Option<String>,
     /// A new path.
-    pub rewrite_path: Option<PathModifier>,
+    pub path: Option<PathModifier>,
     /// An answer without a backend.
     pub redirect: Option<Redirect>,
+    /// Copies of the request.
+    pub mirrors: Vec<Mirror>,
     /// A filter that this data plane does not have: the request fails, never skips it.
-    pub unsupported_filter: bool,
-    /// Where the request may go.
-    pub backends: Vec<WeightedBackend>,
-    /// `timeouts.request`.
-    pub request_timeout: Option<Duration>,
-    /// `timeouts.backendRequest`.
-    pub backend_timeout: Option<Duration>,
+    pub unsupported: bool,
+}
+
+/// `RequestMirror`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Mirror {
+    /// A Service and its port.
+    pub to: (ObjectRef, u16),
+    /// How many requests of how many.
+    pub share: (u32, u32),
+}
+
+/// `retry` of a rule.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Retry {
+    /// Tries beyond the first.
+    pub attempts: u32,
+    /// Status codes that are tried again, besides a backend that cannot be reached.
+    pub codes: Vec<u16>,
+    /// The pause before the next try.
+    pub backoff: Duration,
 }
 
 /// `RequestHeaderModifier` or `ResponseHeaderModifier`.
@@ -126,9 +193,11 @@ pub struct Redirect {
 
 /// A backend and its share.
 #[derive(Clone, Debug, PartialEq)]
-pub struct WeightedBackend {
+pub struct Backend {
     /// Out of the sum of the rule's weights.
     pub weight: u32,
     /// A Service and its port, or none if the reference does not resolve.
     pub service: Option<(ObjectRef, u16)>,
+    /// The backend's own filters.
+    pub filters: Filters,
 }

@@ -3,6 +3,7 @@
 use http::HeaderMap;
 use serde_json::{Value, json};
 
+use super::attach::{Attachment, Refused, attach_all};
 use super::compile::PORTS_ANNOTATION;
 use super::table::ObjectRef;
 use super::*;
@@ -13,7 +14,7 @@ use crate::embedded::store::{Key, Store};
 /// A store with a Gateway, and Services `a`, `b`, `c` whose pods listen at ports 1, 2, 3.
 fn world() -> Store {
     let mut store = Store::new(1);
-    let class = json!({"metadata": {"name": "ours"}, "spec": {"controllerName": "x"}});
+    let class = json!({"metadata": {"name": "ours"}, "spec": {"controllerName": "footlights.dev/gateway-controller"}});
     store.put(Key::new(attach::GATEWAY_CLASSES, "", "ours"), class, "t");
     put(
         &mut store,
@@ -74,8 +75,9 @@ fn on_service(service: &str, rules: Value) -> Value {
 /// The port of the pod that a request goes to, or the status that answers it.
 fn ask(decision: Decision) -> u16 {
     match decision {
-        Decision::Forward(forward) => forward.to.port(),
-        Decision::Answer(status, _) | Decision::Redirect(status, _) => status,
+        Decision::Forward(forward) => forward.endpoints[forward.first].port(),
+        Decision::Answer(refusal) => refusal.status,
+        Decision::Redirect(status, _) => status,
     }
 }
 
@@ -84,6 +86,7 @@ fn at_gateway(store: &Store, host: &str, path: &str) -> u16 {
     let head = RequestHead {
         method: "GET",
         host,
+        port: None,
         path,
         query: "",
         headers: &headers,
@@ -98,6 +101,7 @@ fn in_mesh(store: &Store, client: &str, service: &str, path: &str, user: &str) -
     let head = RequestHead {
         method: "GET",
         host: service,
+        port: None,
         path,
         query: "",
         headers: &headers,
@@ -224,23 +228,27 @@ fn routes_attach_only_where_they_may() {
         on_gateway(json!([{"backendRefs": to("a")}])),
     );
     assert_eq!(at_gateway(&store, "h", "/"), 404);
-    let route = store
-        .get(&Key::new(attach::HTTP_ROUTES, "app", "r"))
-        .unwrap();
-    for (change, reason) in [
-        (json!({}), "NotAllowedByListeners"),
-        (json!({"sectionName": "nope"}), "NoMatchingParent"),
-        (json!({"port": 81}), "NoMatchingParent"),
-        (json!({"name": "nope"}), "NoMatchingParent"),
+    for (change, wanted) in [
+        (json!({}), Refused::Namespace("app".into())),
+        (
+            json!({"sectionName": "nope"}),
+            Refused::NoSection("nope".into()),
+        ),
+        (json!({"port": 81}), Refused::NoPort(81)),
+        (
+            json!({"name": "nope"}),
+            Refused::NoParent(ObjectRef::new("infra", "nope")),
+        ),
     ] {
-        let mut parent = route["spec"]["parentRefs"][0].clone();
+        let mut spec = on_gateway(json!([{"backendRefs": to("a")}]));
         for (key, value) in change.as_object().unwrap() {
-            parent[key] = value.clone();
+            spec["parentRefs"][0][key] = value.clone();
         }
-        let attached = attach::attach(&store, route, &parent);
-        assert!(
-            matches!(&attached, attach::Attachment::Refused(r, _) if *r == reason),
-            "{change} {attached:?}"
+        put(&mut store, "HTTPRoute", "app", "r", "t1", spec);
+        let attached = attach_all(&store);
+        assert_eq!(
+            attached[0].parents[0].attachment,
+            Attachment::Refused(wanted)
         );
     }
 }
@@ -316,6 +324,7 @@ fn weights_share_the_traffic_and_broken_backends_their_part_of_it() {
     let head = RequestHead {
         method: "GET",
         host: "c",
+        port: None,
         path: "/",
         query: "",
         headers: &headers,
@@ -355,4 +364,343 @@ fn a_gateways_route_may_not_use_another_namespaces_services() {
     assert_eq!(at_gateway(&store, "h", "/"), 500);
     put(&mut store, "HTTPRoute", "app", "r", "t0", on_gateway(rules));
     assert_eq!(at_gateway(&store, "h", "/"), 1);
+}
+
+#[test]
+fn a_reference_grant_lets_a_gateways_route_out_of_its_namespace() {
+    let mut store = world();
+    let rules = json!([{"backendRefs": [{"name": "a", "namespace": "app", "port": 80}]}]);
+    put(
+        &mut store,
+        "HTTPRoute",
+        "other",
+        "r",
+        "t1",
+        on_gateway(rules),
+    );
+    let grant = |name: Value| {
+        json!({"from": [{"group": attach::GROUP, "kind": "HTTPRoute", "namespace": "other"}],
+               "to": [{"group": "", "kind": "Service", "name": name}]})
+    };
+    put(
+        &mut store,
+        "ReferenceGrant",
+        "app",
+        "g",
+        "t1",
+        grant(json!("b")),
+    );
+    assert_eq!(at_gateway(&store, "h", "/"), 500, "for another Service");
+    put(
+        &mut store,
+        "ReferenceGrant",
+        "app",
+        "g",
+        "t1",
+        grant(Value::Null),
+    );
+    assert_eq!(at_gateway(&store, "h", "/"), 1);
+    store.delete(&Key::new(grant::REFERENCE_GRANTS, "app", "g"));
+    assert_eq!(at_gateway(&store, "h", "/"), 500, "revoked at once");
+}
+
+/// The workshop's "Conflict Resolution": GATEWAY.md 5.
+#[test]
+fn grpc_routes_go_by_service_then_method_then_headers_then_age() {
+    let mut store = world();
+    let rules =
+        |matched: Value, service: &str| json!({"matches": matched, "backendRefs": to(service)});
+    let call = |store: &Store, method: &str, user: &str| {
+        in_mesh(store, "app", "a", &format!("/ColorService/{method}"), user)
+    };
+    let color = json!([{"method": {"service": "ColorService"}, "headers": [{"name": "x-faces-user", "value": "heart"}]}]);
+    let edge = json!([{"method": {"service": "ColorService", "method": "Edge"}}]);
+    let old = json!([{"backendRefs": to("a")}]);
+    put(
+        &mut store,
+        "GRPCRoute",
+        "app",
+        "canary",
+        "t1",
+        on_service("a", old),
+    );
+    put(
+        &mut store,
+        "GRPCRoute",
+        "app",
+        "edge",
+        "t2",
+        on_service("a", json!([rules(edge, "b"), {"backendRefs": to("c")}])),
+    );
+    assert_eq!(call(&store, "Edge", ""), 2);
+    assert_eq!(call(&store, "Center", ""), 1, "of two catch-alls the older");
+    put(
+        &mut store,
+        "GRPCRoute",
+        "app",
+        "a-b",
+        "t0",
+        on_service("a", json!([rules(color, "c")])),
+    );
+    assert_eq!(
+        call(&store, "Edge", "heart"),
+        2,
+        "a method decides before age"
+    );
+    assert_eq!(call(&store, "Center", "heart"), 3);
+    let regex =
+        json!([{"method": {"type": "RegularExpression", "service": "Co.*", "method": "Ce.+"}}]);
+    put(
+        &mut store,
+        "GRPCRoute",
+        "app",
+        "regex",
+        "t0",
+        on_service("b", json!([rules(regex, "c")])),
+    );
+    assert_eq!(in_mesh(&store, "app", "b", "/ColorService/Center", ""), 3);
+    assert_eq!(in_mesh(&store, "app", "b", "/ColorService/Edge", ""), 404);
+}
+
+#[test]
+fn one_kind_of_route_has_a_parent_unless_it_is_istios() {
+    let mut store = world();
+    let rules = |service: &str| json!([{"backendRefs": to(service)}]);
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "http",
+        "t1",
+        on_service("a", rules("b")),
+    );
+    put(
+        &mut store,
+        "GRPCRoute",
+        "app",
+        "grpc",
+        "t2",
+        on_service("a", rules("c")),
+    );
+    assert_eq!(
+        in_mesh(&store, "app", "a", "/", ""),
+        3,
+        "GRPCRoute before HTTPRoute on a Service"
+    );
+    let conflict = |store: &Store, name: &str| {
+        attach_all(store).iter().any(|r| {
+            r.key.name == name
+                && matches!(
+                    r.parents[0].attachment,
+                    Attachment::Refused(Refused::Conflict(_))
+                )
+        })
+    };
+    assert!(conflict(&store, "http"));
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "old",
+        "t1",
+        on_gateway(rules("a")),
+    );
+    put(
+        &mut store,
+        "GRPCRoute",
+        "app",
+        "new",
+        "t2",
+        on_gateway(rules("b")),
+    );
+    assert!(conflict(&store, "new") && !conflict(&store, "old"));
+    // With hostnames that do not meet both stand.
+    let mut apart = on_gateway(rules("b"));
+    apart["hostnames"] = json!(["grpc.y.com"]);
+    let mut named = on_gateway(rules("a"));
+    named["hostnames"] = json!(["http.y.com"]);
+    put(&mut store, "HTTPRoute", "app", "old", "t1", named);
+    put(&mut store, "GRPCRoute", "app", "new", "t2", apart);
+    assert!(!conflict(&store, "new") && !conflict(&store, "old"));
+    install_mesh(&mut store, "istio-system", "istiod", json!({}));
+    assert!(!conflict(&store, "http"));
+}
+
+fn install_mesh(store: &mut Store, namespace: &str, deployment: &str, annotations: Value) {
+    store.put(
+        Key::new("deployments.apps", namespace, deployment),
+        json!({"metadata": {"name": deployment}}),
+        "t",
+    );
+    let app = json!({"metadata": {"name": "app", "labels": {"istio-injection": "enabled"}, "annotations": annotations}});
+    store.put(Key::new("namespaces", "", "app"), app, "t");
+}
+
+#[test]
+fn linkerd_and_istio_differ_where_the_workshop_shows_it() {
+    let mut store = world();
+    install_mesh(
+        &mut store,
+        "linkerd",
+        "linkerd-destination",
+        json!({"linkerd.io/inject": "enabled"}),
+    );
+    let mut route = on_service("a", json!([{"backendRefs": to("b")}]));
+    put(&mut store, "HTTPRoute", "app", "r", "t1", route.clone());
+    assert_eq!(in_mesh(&store, "app", "a", "/", ""), 2);
+    assert_eq!(
+        in_mesh(&store, "elsewhere", "a", "/", ""),
+        1,
+        "who is not meshed gets the plain Service"
+    );
+    route["parentRefs"][0]["group"] = json!("core");
+    put(&mut store, "HTTPRoute", "app", "r", "t1", route.clone());
+    assert_eq!(in_mesh(&store, "app", "a", "/", ""), 2, "group core counts");
+    // A rule without backends forwards to the parent; a single backend counts even with weight 0.
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "r",
+        "t1",
+        on_service("a", json!([{}])),
+    );
+    assert_eq!(in_mesh(&store, "app", "a", "/", ""), 1);
+    let zero = json!([{"backendRefs": [{"name": "b", "port": 80, "weight": 0}]}]);
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "r",
+        "t1",
+        on_service("a", zero.clone()),
+    );
+    assert_eq!(in_mesh(&store, "app", "a", "/", ""), 2);
+    store.delete(&Key::new("pods", "app", "b"));
+    assert_eq!(in_mesh(&store, "app", "a", "/", ""), 504, "no endpoints");
+    store.delete(&Key::new(
+        "deployments.apps",
+        "linkerd",
+        "linkerd-destination",
+    ));
+    install_mesh(&mut store, "istio-system", "istiod", json!({}));
+    assert_eq!(in_mesh(&store, "app", "a", "/", ""), 500, "weights of zero");
+    put(&mut store, "HTTPRoute", "app", "r", "t1", route);
+    assert_eq!(
+        in_mesh(&store, "app", "a", "/", ""),
+        1,
+        "group core is none of Istio's"
+    );
+}
+
+#[test]
+fn redirects_keep_what_they_do_not_change() {
+    let mut store = world();
+    let cases = [
+        (json!({"hostname": "new.com"}), "http://new.com/p/q?a=1"),
+        (json!({"scheme": "https"}), "https://h/p/q?a=1"),
+        (json!({"port": 8080}), "http://h:8080/p/q?a=1"),
+        (json!({"scheme": "https", "port": 443}), "https://h/p/q?a=1"),
+        (
+            json!({"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/x"}}),
+            "http://h/x/q?a=1",
+        ),
+        (
+            json!({"path": {"type": "ReplaceFullPath", "replaceFullPath": "/x"}, "statusCode": 301}),
+            "http://h/x?a=1",
+        ),
+    ];
+    for (redirect, location) in cases {
+        let rules = json!([{"matches": [{"path": {"type": "PathPrefix", "value": "/p"}}],
+            "filters": [{"type": "RequestRedirect", "requestRedirect": redirect}]}]);
+        put(&mut store, "HTTPRoute", "app", "r", "t1", on_gateway(rules));
+        let headers = HeaderMap::new();
+        let head = RequestHead {
+            method: "GET",
+            host: "h",
+            port: None,
+            path: "/p/q",
+            query: "a=1",
+            headers: &headers,
+        };
+        let gateway = ObjectRef::new("infra", "gw");
+        let decision =
+            compile(&store).at_gateway(&gateway, 80, &head, &mut fastrand::Rng::with_seed(1));
+        let status = if redirect["statusCode"] == 301 {
+            301
+        } else {
+            302
+        };
+        assert_eq!(
+            decision,
+            Decision::Redirect(status, location.to_owned()),
+            "{redirect}"
+        );
+        // Who came by another port than the listener's goes back to it.
+        if redirect == json!({"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/x"}}) {
+            let head = RequestHead {
+                port: Some(4321),
+                ..head
+            };
+            let decision =
+                compile(&store).at_gateway(&gateway, 80, &head, &mut fastrand::Rng::with_seed(1));
+            assert_eq!(
+                decision,
+                Decision::Redirect(302, "http://h:4321/x/q?a=1".to_owned())
+            );
+        }
+    }
+}
+
+/// A hundred thousand requests: chi-square with three degrees of freedom stays below the value that
+/// one run in 10,000 exceeds (21.1).
+#[test]
+fn shares_pass_a_chi_square_test() {
+    let mut store = world();
+    let weights = [50, 30, 15, 5];
+    let names = ["a", "b", "c", "nope"];
+    let backends: Vec<Value> = names
+        .iter()
+        .zip(weights)
+        .map(|(n, w)| json!({"name": n, "port": 80, "weight": w}))
+        .collect();
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "r",
+        "t1",
+        on_gateway(json!([{"backendRefs": backends}])),
+    );
+    let table = compile(&store);
+    let headers = HeaderMap::new();
+    let head = RequestHead {
+        method: "GET",
+        host: "h",
+        port: None,
+        path: "/",
+        query: "",
+        headers: &headers,
+    };
+    let mut dice = fastrand::Rng::with_seed(4);
+    let mut counts = [0_f64; 4];
+    for _ in 0..100_000 {
+        let answer = ask(table.at_gateway(&ObjectRef::new("infra", "gw"), 80, &head, &mut dice));
+        counts[match answer {
+            1 => 0,
+            2 => 1,
+            3 => 2,
+            500 => 3,
+            other => panic!("{other}"),
+        }] += 1.0;
+    }
+    let chi: f64 = counts
+        .iter()
+        .zip(weights)
+        .map(|(seen, w)| {
+            let expected = f64::from(w) * 1_000.0;
+            (seen - expected).powi(2) / expected
+        })
+        .sum();
+    assert!(chi < 21.1, "{chi} {counts:?}");
 }

@@ -1,0 +1,54 @@
+//! Answers that the data plane makes itself.
+
+use http::header::{self, HeaderName, HeaderValue};
+use http::{Response, StatusCode};
+
+use crate::embedded::body::{Body, full};
+use crate::embedded::routing::decide::Refusal;
+
+/// An error. A gRPC call gets its status as trailers that stand alone ("Trailers-Only"), as Envoy
+/// answers it.
+pub fn refusal(refusal: &Refusal, grpc: bool) -> Response<Body> {
+    if !grpc {
+        return plain(refusal.status, refusal.why.clone());
+    }
+    let mut response = Response::new(full(""));
+    let headers = response.headers_mut();
+    let kind = HeaderValue::from_static("application/grpc");
+    headers.insert(header::CONTENT_TYPE, kind);
+    let status = HeaderValue::from(u16::from(refusal.grpc));
+    headers.insert(HeaderName::from_static("grpc-status"), status);
+    if let Ok(message) = HeaderValue::from_str(&percent_encoded(&refusal.why)) {
+        headers.insert(HeaderName::from_static("grpc-message"), message);
+    }
+    response
+}
+
+/// Plain text with a status.
+pub fn plain(status: u16, text: String) -> Response<Body> {
+    let mut response = Response::new(full(text));
+    *response.status_mut() =
+        StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let kind = HeaderValue::from_static("text/plain");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// A redirect.
+pub fn redirect(status: u16, location: &str) -> Response<Body> {
+    let mut response = plain(status, String::new());
+    if let Ok(location) = location.parse() {
+        response.headers_mut().insert(header::LOCATION, location);
+    }
+    response
+}
+
+/// `grpc-message` holds printable ASCII but for `%`; the rest is percent-encoded.
+fn percent_encoded(text: &str) -> String {
+    text.bytes()
+        .map(|b| match b {
+            b' '..=b'~' if b != b'%' => char::from(b).to_string(),
+            other => format!("%{other:02X}"),
+        })
+        .collect()
+}
