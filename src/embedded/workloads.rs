@@ -2,6 +2,8 @@
 //!
 //! One more workload is one more file here and one more line in [`find`].
 
+mod control_plane;
+pub mod echo;
 pub mod faces;
 
 use std::collections::BTreeMap;
@@ -60,7 +62,7 @@ pub trait Workload: Sync {
     fn start(&self, container: &Container) -> Option<Running>;
 }
 
-const WORKLOADS: &[&dyn Workload] = &[&faces::Faces];
+const WORKLOADS: &[&dyn Workload] = &[&faces::Faces, &echo::Echo, &control_plane::ControlPlane];
 
 /// Starts a container with the workload that knows its image.
 pub fn find(container: &Container) -> Option<Running> {

@@ -88,7 +88,6 @@ const TABLE: &str = "application/json;as=Table;v=v1;g=meta.k8s.io,application/js
 
 /// Runs a command line.
 pub async fn run(args: Vec<OsString>) -> Result<Outcome> {
-    eprintln!("(this is Footlights' stand-in for kubectl)");
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {

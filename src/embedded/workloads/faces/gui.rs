@@ -97,11 +97,27 @@ fn page(gui: &Gui, user: &str) -> Response<Body> {
     let settings =
         json!({"user": user, "userHeader": gui.identity.user_header, "color": gui.color});
     let settings = settings.to_string().replace('<', "\\u003c");
-    text(
-        200,
-        "text/html",
-        &PAGE.replace("{\"settings\":0}", &settings),
-    )
+    let nonce = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
+    let page = PAGE
+        .replace("<style>", &format!("<style nonce=\"{nonce}\">"))
+        .replace("<script>", &format!("<script nonce=\"{nonce}\">"))
+        .replace("{\"settings\":0}", &settings);
+    let mut response = text(200, "text/html", &page);
+    // Answers may carry anything; nothing of them may become script, style or a request elsewhere.
+    let policy = format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; \
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    for (name, value) in [
+        ("content-security-policy", policy.as_str()),
+        ("x-content-type-options", "nosniff"),
+        ("referrer-policy", "no-referrer"),
+    ] {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            response.headers_mut().insert(name, value);
+        }
+    }
+    response
 }
 
 async fn proxied(gui: &Gui, request: Request<Body>) -> Response<Body> {
