@@ -9,14 +9,14 @@ use serde_json::Value;
 use crate::harness::{BINARY, Finished, Place, kubectls, skipped};
 
 /// `footlights cluster` in the foreground.
-struct Cluster {
+pub struct Cluster {
     child: Child,
-    place: Place,
-    told: Value,
+    pub place: Place,
+    pub told: Value,
 }
 
 impl Cluster {
-    fn start(profile: &str) -> Self {
+    pub fn start(profile: &str) -> Self {
         let place = Place::new();
         let mut child = place
             .command(&["cluster", "--profile", profile, "--format", "json"])
@@ -31,7 +31,7 @@ impl Cluster {
         Cluster { child, place, told }
     }
 
-    fn kubectl(&self, program: &Path, line: &str) -> Finished {
+    pub fn kubectl(&self, program: &Path, line: &str) -> Finished {
         let args = shlex::split(line).unwrap();
         let output = Command::new(program)
             .args(args)
@@ -45,7 +45,7 @@ impl Cluster {
     }
 
     #[track_caller]
-    fn good(&self, program: &Path, line: &str) -> String {
+    pub fn good(&self, program: &Path, line: &str) -> String {
         self.kubectl(program, line).exits(0).stdout
     }
 }

@@ -1,7 +1,9 @@
 //! The tests that drive real things: the binary, a PTY, kubectl, HTTP. One test binary links once.
 
+mod apiserver;
 mod casts;
 mod cli;
+mod dataplane;
 mod demos;
 mod harness;
 mod kubectl;

@@ -43,7 +43,7 @@ pub struct Doors {
 /// Where a request leads.
 enum Door {
     /// To a Service, by the mesh's rules.
-    Mesh(Mesh),
+    Mesh(Box<Mesh>),
     /// To a Gateway's listener.
     Gateway(SocketAddr),
     /// Out.
@@ -81,7 +81,7 @@ impl Doors {
         let namespace = client_namespace(request);
         let mesh = Mesh::new(self.hub.clone(), self.proxy.clone(), &namespace);
         if mesh.knows(authority) {
-            return Door::Mesh(mesh);
+            return Door::Mesh(Box::new(mesh));
         }
         let port = authority.port_u16().unwrap_or(80);
         match self.gateways.bound(authority.host(), port) {

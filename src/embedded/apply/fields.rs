@@ -327,6 +327,5 @@ fn is_item(item: &Value, key: &str) -> bool {
         // A key that the item leaves to its default is not written in it.
         return keys.iter().all(|(k, v)| item[k] == *v || item[k].is_null());
     }
-    key.strip_prefix("v:")
-        .is_some_and(|v| v == item.to_string())
+    key == set_key(item)
 }

@@ -169,7 +169,7 @@ fn service_endpoints(state: &State, service: &Value, port: &str) -> Vec<SocketAd
     let found = ports
         .into_iter()
         .flatten()
-        .find(|p| port.is_empty() || p["name"] == port || p["port"].to_string() == port);
+        .find(|p| port.is_empty() || p["name"] == port || p["port"].as_u64() == port.parse().ok());
     found.map_or_else(Vec::new, |p| compile::endpoints(&state.store, service, p))
 }
 

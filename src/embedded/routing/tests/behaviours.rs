@@ -1,0 +1,246 @@
+//! Where implementations differ, what is answered without a backend, and shares over many requests.
+
+use super::*;
+
+#[test]
+fn one_kind_of_route_has_a_parent_unless_it_is_istios() {
+    let mut store = world();
+    let rules = |service: &str| json!([{"backendRefs": to(service)}]);
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "http",
+        "t1",
+        on_service("a", rules("b")),
+    );
+    put(
+        &mut store,
+        "GRPCRoute",
+        "app",
+        "grpc",
+        "t2",
+        on_service("a", rules("c")),
+    );
+    assert_eq!(
+        in_mesh(&store, "app", "a", "/", ""),
+        3,
+        "GRPCRoute before HTTPRoute on a Service"
+    );
+    let conflict = |store: &Store, name: &str| {
+        attach_all(store).iter().any(|r| {
+            r.key.name == name
+                && matches!(
+                    r.parents[0].attachment,
+                    Attachment::Refused(Refused::Conflict(_))
+                )
+        })
+    };
+    assert!(conflict(&store, "http"));
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "old",
+        "t1",
+        on_gateway(rules("a")),
+    );
+    put(
+        &mut store,
+        "GRPCRoute",
+        "app",
+        "new",
+        "t2",
+        on_gateway(rules("b")),
+    );
+    assert!(conflict(&store, "new") && !conflict(&store, "old"));
+    // With hostnames that do not meet both stand.
+    let mut apart = on_gateway(rules("b"));
+    apart["hostnames"] = json!(["grpc.y.com"]);
+    let mut named = on_gateway(rules("a"));
+    named["hostnames"] = json!(["http.y.com"]);
+    put(&mut store, "HTTPRoute", "app", "old", "t1", named);
+    put(&mut store, "GRPCRoute", "app", "new", "t2", apart);
+    assert!(!conflict(&store, "new") && !conflict(&store, "old"));
+    install_mesh(&mut store, "istio-system", "istiod", json!({}));
+    assert!(!conflict(&store, "http"));
+}
+
+fn install_mesh(store: &mut Store, namespace: &str, deployment: &str, annotations: Value) {
+    store.put(
+        Key::new("deployments.apps", namespace, deployment),
+        json!({"metadata": {"name": deployment}}),
+        "t",
+    );
+    let app = json!({"metadata": {"name": "app", "labels": {"istio-injection": "enabled"}, "annotations": annotations}});
+    store.put(Key::new("namespaces", "", "app"), app, "t");
+}
+
+#[test]
+fn linkerd_and_istio_differ_where_the_workshop_shows_it() {
+    let mut store = world();
+    install_mesh(
+        &mut store,
+        "linkerd",
+        "linkerd-destination",
+        json!({"linkerd.io/inject": "enabled"}),
+    );
+    let mut route = on_service("a", json!([{"backendRefs": to("b")}]));
+    put(&mut store, "HTTPRoute", "app", "r", "t1", route.clone());
+    assert_eq!(in_mesh(&store, "app", "a", "/", ""), 2);
+    assert_eq!(
+        in_mesh(&store, "elsewhere", "a", "/", ""),
+        1,
+        "who is not meshed gets the plain Service"
+    );
+    route["parentRefs"][0]["group"] = json!("core");
+    put(&mut store, "HTTPRoute", "app", "r", "t1", route.clone());
+    assert_eq!(in_mesh(&store, "app", "a", "/", ""), 2, "group core counts");
+    // A rule without backends forwards to the parent; a single backend counts even with weight 0.
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "r",
+        "t1",
+        on_service("a", json!([{}])),
+    );
+    assert_eq!(in_mesh(&store, "app", "a", "/", ""), 1);
+    let zero = json!([{"backendRefs": [{"name": "b", "port": 80, "weight": 0}]}]);
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "r",
+        "t1",
+        on_service("a", zero.clone()),
+    );
+    assert_eq!(in_mesh(&store, "app", "a", "/", ""), 2);
+    store.delete(&Key::new("pods", "app", "b"));
+    assert_eq!(in_mesh(&store, "app", "a", "/", ""), 504, "no endpoints");
+    store.delete(&Key::new(
+        "deployments.apps",
+        "linkerd",
+        "linkerd-destination",
+    ));
+    install_mesh(&mut store, "istio-system", "istiod", json!({}));
+    assert_eq!(in_mesh(&store, "app", "a", "/", ""), 500, "weights of zero");
+    put(&mut store, "HTTPRoute", "app", "r", "t1", route);
+    assert_eq!(
+        in_mesh(&store, "app", "a", "/", ""),
+        1,
+        "group core is none of Istio's"
+    );
+}
+
+#[test]
+fn redirects_keep_what_they_do_not_change() {
+    let mut store = world();
+    let cases = [
+        (json!({"hostname": "new.com"}), "http://new.com/p/q?a=1"),
+        (json!({"scheme": "https"}), "https://h/p/q?a=1"),
+        (json!({"port": 8080}), "http://h:8080/p/q?a=1"),
+        (json!({"scheme": "https", "port": 443}), "https://h/p/q?a=1"),
+        (
+            json!({"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/x"}}),
+            "http://h/x/q?a=1",
+        ),
+        (
+            json!({"path": {"type": "ReplaceFullPath", "replaceFullPath": "/x"}, "statusCode": 301}),
+            "http://h/x?a=1",
+        ),
+    ];
+    for (redirect, location) in cases {
+        let rules = json!([{"matches": [{"path": {"type": "PathPrefix", "value": "/p"}}],
+            "filters": [{"type": "RequestRedirect", "requestRedirect": redirect}]}]);
+        put(&mut store, "HTTPRoute", "app", "r", "t1", on_gateway(rules));
+        let headers = HeaderMap::new();
+        let head = RequestHead {
+            method: "GET",
+            host: "h",
+            port: None,
+            path: "/p/q",
+            query: "a=1",
+            headers: &headers,
+        };
+        let gateway = ObjectRef::new("infra", "gw");
+        let decision =
+            compile(&store).at_gateway(&gateway, 80, &head, &mut fastrand::Rng::with_seed(1));
+        let status = if redirect["statusCode"] == 301 {
+            301
+        } else {
+            302
+        };
+        assert_eq!(
+            decision,
+            Decision::Redirect(status, location.to_owned()),
+            "{redirect}"
+        );
+        // Who came by another port than the listener's goes back to it.
+        if redirect == json!({"path": {"type": "ReplacePrefixMatch", "replacePrefixMatch": "/x"}}) {
+            let head = RequestHead {
+                port: Some(4321),
+                ..head
+            };
+            let decision =
+                compile(&store).at_gateway(&gateway, 80, &head, &mut fastrand::Rng::with_seed(1));
+            assert_eq!(
+                decision,
+                Decision::Redirect(302, "http://h:4321/x/q?a=1".to_owned())
+            );
+        }
+    }
+}
+
+/// A hundred thousand requests: chi-square with three degrees of freedom stays below the value that
+/// one run in 10,000 exceeds (21.1).
+#[test]
+fn shares_pass_a_chi_square_test() {
+    let mut store = world();
+    let weights = [50, 30, 15, 5];
+    let names = ["a", "b", "c", "nope"];
+    let backends: Vec<Value> = names
+        .iter()
+        .zip(weights)
+        .map(|(n, w)| json!({"name": n, "port": 80, "weight": w}))
+        .collect();
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "r",
+        "t1",
+        on_gateway(json!([{"backendRefs": backends}])),
+    );
+    let table = compile(&store);
+    let headers = HeaderMap::new();
+    let head = RequestHead {
+        method: "GET",
+        host: "h",
+        port: None,
+        path: "/",
+        query: "",
+        headers: &headers,
+    };
+    let mut dice = fastrand::Rng::with_seed(4);
+    let mut counts = [0_f64; 4];
+    for _ in 0..100_000 {
+        let answer = ask(table.at_gateway(&ObjectRef::new("infra", "gw"), 80, &head, &mut dice));
+        counts[match answer {
+            1 => 0,
+            2 => 1,
+            3 => 2,
+            500 => 3,
+            other => panic!("{other}"),
+        }] += 1.0;
+    }
+    let chi: f64 = counts
+        .iter()
+        .zip(weights)
+        .map(|(seen, w)| {
+            let expected = f64::from(w) * 1_000.0;
+            (seen - expected).powi(2) / expected
+        })
+        .sum();
+    assert!(chi < 21.1, "{chi} {counts:?}");
+}
