@@ -21,6 +21,10 @@ demo:
 bench:
     cargo bench --locked --bench figures
 
+# Ten minutes of full load with routes changing each second.
+soak:
+    cargo bench --locked --bench figures -- soak 600
+
 # Accept changed screens and plans after looking at them.
 snap:
     INSTA_UPDATE=always cargo test --locked --test footlights -- screens plans

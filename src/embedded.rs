@@ -59,7 +59,7 @@ use kubelet::Logs;
 use profile::Profile;
 use proxy::Proxy;
 use routing::attach::GATEWAYS;
-use routing::table::ObjectRef;
+use routing::table::{ListenerProtocol, ObjectRef};
 use serve::{Stop, stop};
 
 /// A running embedded cluster. Dropping it stops everything and removes its files.
@@ -83,14 +83,17 @@ pub struct GatewayListener {
     pub port: u16,
     /// The address that is bound.
     pub address: SocketAddr,
+    /// It speaks HTTPS.
+    pub https: bool,
 }
 
 impl GatewayListener {
-    /// The URL at which it can be reached; port 80 goes without saying.
+    /// The URL at which it can be reached; ports 80 and 443 go without saying.
     pub fn url(&self) -> String {
-        match self.address.port() {
-            80 => format!("http://{}", self.address.ip()),
-            _ => format!("http://{}", self.address),
+        let scheme = if self.https { "https" } else { "http" };
+        match (self.https, self.address.port()) {
+            (false, 80) | (true, 443) => format!("{scheme}://{}", self.address.ip()),
+            _ => format!("{scheme}://{}", self.address),
         }
     }
 }
@@ -140,6 +143,10 @@ impl EmbeddedCluster {
             .context("making a private directory for the embedded cluster")?;
         let listener = bind(options.api_port, "the API server's").await?;
         let api = listener.local_addr()?;
+        if let Some(port) = options.gateway_port {
+            // Its listener comes later and would take another port instead.
+            drop(bind(Some(port), "the Gateway's").await?);
+        }
         let credentials = Credentials::generate().context("making the embedded cluster's CA")?;
         let kubeconfig = match options.kubeconfig {
             Some(path) => std::path::absolute(path)?,
@@ -227,6 +234,7 @@ impl Gateways {
                     listener: l.name.clone(),
                     port: l.port,
                     address,
+                    https: l.protocol != ListenerProtocol::Http,
                 })
             })
             .collect();

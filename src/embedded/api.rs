@@ -173,7 +173,7 @@ impl Api {
         let (hub, mut stopped) = (self.hub.clone(), self.stopped.clone());
         tokio::spawn(async move {
             let _permit = permit;
-            let timeout = Duration::from_secs(spec.timeout_seconds.unwrap_or(3600));
+            let timeout = Duration::from_secs(spec.timeout_seconds.unwrap_or(3600).min(86_400));
             let end = tokio::time::Instant::now() + timeout;
             let mut revisions = hub.revisions();
             let (mut watch, mut events) = hub.watch(spec);
@@ -186,6 +186,9 @@ impl Api {
                 }
             }
             loop {
+                if sender.is_closed() {
+                    return;
+                }
                 for event in &events {
                     if sender.send(Ok(line(event))).await.is_err() {
                         return;
@@ -220,8 +223,10 @@ impl Api {
         };
         let (mut sender, receiver) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(16);
         let mut stopped = self.stopped.clone();
+        let (hub, logs) = (self.hub.clone(), self.logs.clone());
         tokio::spawn(async move {
             let mut bell = log.bell();
+            let mut revisions = hub.revisions();
             let (mut lines, mut told) = log.since(0);
             if let Some(tail) = asked.tail {
                 lines.drain(..lines.len().saturating_sub(tail));
@@ -233,11 +238,14 @@ impl Api {
                         return;
                     }
                 }
-                if !asked.follow {
+                let gone = !kubelet::lock(&logs).contains_key(&asked.pod);
+                if !asked.follow || gone || sender.is_closed() {
                     return;
                 }
                 tokio::select! {
                     changed = bell.changed() => if changed.is_err() { return },
+                    // The pod may have gone.
+                    changed = revisions.changed() => if changed.is_err() { return },
                     () = stopped.wait() => return,
                 }
                 (lines, told) = log.since(told);
@@ -316,11 +324,16 @@ fn document(
 ) -> Response<Body> {
     let mut response = respond(code, media_type, full(body.to_string()));
     for warning in warnings {
-        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{warning}\"")) {
+        if let Ok(value) = HeaderValue::from_str(&format!("299 - \"{}\"", quoted(warning))) {
             response.headers_mut().append(header::WARNING, value);
         }
     }
     response
+}
+
+/// The inside of an HTTP quoted-string (RFC 9110 5.6.4).
+fn quoted(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"")
 }
 
 /// kubectl's dispatcher pins a server's version for good unless the answer says `no-cache, private`.

@@ -11,6 +11,18 @@ use super::status::FieldError;
 /// The resource that holds them.
 pub const CRDS: &str = "customresourcedefinitions.apiextensions.k8s.io";
 
+/// Groups whose kinds are Kubernetes' own.
+const BUILT_IN_GROUPS: [&str; 8] = [
+    "",
+    "admissionregistration.k8s.io",
+    "apiextensions.k8s.io",
+    "apps",
+    "authorization.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "rbac.authorization.k8s.io",
+];
+
 /// Fills in what the API server fills in.
 pub fn default(crd: &mut Value) {
     let Some(spec) = crd.get_mut("spec").filter(|s| s.is_object()) else {
@@ -61,6 +73,13 @@ pub fn validate(crd: &Value) -> Vec<FieldError> {
             &["Cluster", "Namespaced"],
         ));
     }
+    if BUILT_IN_GROUPS.contains(&group.as_str()) {
+        causes.push(FieldError::invalid(
+            "spec.group",
+            &json!(group),
+            "this group is built in",
+        ));
+    }
     if spec["conversion"]["strategy"] == "Webhook" {
         causes.push(FieldError::invalid(
             "spec.conversion.strategy",
@@ -78,6 +97,18 @@ pub fn validate(crd: &Value) -> Vec<FieldError> {
     }
     for (index, version) in versions.iter().enumerate() {
         let at = format!("spec.versions[{index}]");
+        let scale = &version["subresources"]["scale"];
+        for (field, root) in [
+            ("specReplicasPath", ".spec."),
+            ("statusReplicasPath", ".status."),
+        ] {
+            let path = &scale[field];
+            if path.is_string() && !text(path).starts_with(root) {
+                let field = format!("{at}.subresources.scale.{field}");
+                let why = format!("should be a json path under {root}");
+                causes.push(FieldError::invalid(field, path, &why));
+            }
+        }
         let schema = &version["schema"]["openAPIV3Schema"];
         if schema.is_null() {
             let field = format!("{at}.schema.openAPIV3Schema");
@@ -96,6 +127,10 @@ pub fn validate(crd: &Value) -> Vec<FieldError> {
         let mut rules = Vec::new();
         collect_rules(schema, &format!("{at}.schema.openAPIV3Schema"), &mut rules);
         for (field, rule) in rules {
+            if let Some(why) = too_costly(&rule) {
+                causes.push(FieldError::invalid(field, &json!("CEL rule"), why));
+                continue;
+            }
             if let Err(error) = kube_cel::cel::Program::compile(&rule) {
                 let why = format!("compilation failed: {error}");
                 causes.push(FieldError::invalid(field, &json!(rule), &why));
@@ -103,6 +138,44 @@ pub fn validate(crd: &Value) -> Vec<FieldError> {
         }
     }
     causes
+}
+
+/// A rule that could take longer than a cluster may stand still, or nest deeper than it can be read.
+/// A real server estimates a cost; these are the ways that were found to exceed it.
+fn too_costly(rule: &str) -> Option<&'static str> {
+    const MOST_LENGTH: usize = 3_000;
+    const MACROS: [&str; 6] = [
+        ".all(",
+        ".exists(",
+        ".exists_one(",
+        ".map(",
+        ".filter(",
+        ".existsOne(",
+    ];
+    if rule.len() > MOST_LENGTH {
+        return Some("estimated rule cost exceeds the budget: the rule is longer than 3000 bytes");
+    }
+    if rule.contains("lists.range") {
+        return Some("estimated rule cost exceeds the budget: lists.range is not evaluated here");
+    }
+    let (mut depth, mut open) = (0_usize, Vec::new());
+    for (at, c) in rule.char_indices() {
+        match c {
+            '(' => {
+                let looping = MACROS.iter().any(|m| rule[..=at].ends_with(m));
+                depth += usize::from(looping);
+                open.push(looping);
+            }
+            ')' => depth -= usize::from(open.pop().unwrap_or(false)),
+            _ => {}
+        }
+        if depth > 2 {
+            return Some(
+                "estimated rule cost exceeds the budget: more than two loops in each other",
+            );
+        }
+    }
+    None
 }
 
 /// All CEL rules of a schema, with their paths.
@@ -352,6 +425,26 @@ mod tests {
                 format!("{schema}/properties/spec/properties/size/type"),
                 json!("int"),
                 "spec.versions[0].schema.openAPIV3Schema.properties[spec].properties[size]",
+            ),
+            (
+                format!("{schema}/properties/spec/x-kubernetes-validations/0/rule"),
+                json!("self.l.all(a, self.l.all(b, self.l.all(c, a + b + c > 0)))"),
+                "spec.versions[0].schema.openAPIV3Schema.properties[spec].x-kubernetes-validations[0].rule",
+            ),
+            (
+                format!("{schema}/properties/spec/x-kubernetes-validations/0/rule"),
+                json!(format!("1{}>0", "+1".repeat(20_000))),
+                "spec.versions[0].schema.openAPIV3Schema.properties[spec].x-kubernetes-validations[0].rule",
+            ),
+            (
+                "/spec/group".to_owned(),
+                json!("apps"),
+                "metadata.name spec.group",
+            ),
+            (
+                "/spec/versions/0/subresources/scale/specReplicasPath".to_owned(),
+                json!(".metadata"),
+                "spec.versions[0].subresources.scale.specReplicasPath",
             ),
             (
                 format!("{schema}/properties/spec/x-kubernetes-validations/0/rule"),

@@ -11,6 +11,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
 
 use super::body::boxed;
 use super::hub::Hub;
@@ -33,18 +34,22 @@ enum Scheme {
 /// listener is bound to `first_port`, if one is given.
 pub async fn run(hub: Arc<Hub>, proxy: Proxy, first_port: Option<u16>, mut stopped: Stopped) {
     let mut revisions = hub.revisions();
-    let mut bound: BTreeMap<Port, (Scheme, Stop)> = BTreeMap::new();
+    let mut bound: BTreeMap<Port, (Scheme, Stop, JoinHandle<()>)> = BTreeMap::new();
     let mut addresses: Vec<ObjectRef> = Vec::new();
     let mut first_port = first_port;
     loop {
         let wanted = wanted(&hub);
         let gone: Vec<Port> = bound
             .iter()
-            .filter(|(port, (scheme, _))| wanted.get(port) != Some(scheme))
+            .filter(|(port, (scheme, ..))| wanted.get(port) != Some(scheme))
             .map(|(port, _)| port.clone())
             .collect();
         for port in gone {
-            bound.remove(&port);
+            if let Some((_, stop, accepting)) = bound.remove(&port) {
+                drop(stop);
+                // Its port may be wanted again at once.
+                let _ = accepting.await;
+            }
             hub.learn(|facts| {
                 facts.bound.remove(&port);
             });
@@ -58,8 +63,8 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, first_port: Option<u16>, mut stopp
             match bind(ip, asked).await {
                 Ok((listener, address)) => {
                     first_port = None;
-                    let stop = accept(&hub, &proxy, listener, port.clone(), scheme);
-                    bound.insert(port.clone(), (scheme, stop));
+                    let (stop, accepting) = accept(&hub, &proxy, listener, port.clone(), scheme);
+                    bound.insert(port.clone(), (scheme, stop, accepting));
                     hub.learn(|facts| {
                         facts.bound.insert(port, address);
                     });
@@ -122,14 +127,14 @@ fn accept(
     listener: TcpListener,
     port: Port,
     scheme: Scheme,
-) -> Stop {
+) -> (Stop, JoinHandle<()>) {
     let (stop, stopped) = stop();
     let (hub, proxy) = (hub.clone(), proxy.clone());
     let transport = match scheme {
         Scheme::Http => Transport::Plain,
         Scheme::Https => Transport::Tls(tls(&hub, &port)),
     };
-    tokio::spawn(serve(
+    let accepting = tokio::spawn(serve(
         listener,
         transport,
         Protocol::Either,
@@ -150,7 +155,7 @@ fn accept(
             })
         },
     ));
-    stop
+    (stop, accepting)
 }
 
 fn forwarded(request: &mut Request<Incoming>, peer: SocketAddr, scheme: Scheme) {

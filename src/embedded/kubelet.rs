@@ -47,12 +47,12 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, logs: Logs, mut stopped: Stopped) 
                 // way are finished by their connections.
                 let stops = running.remove(&uid(&pod));
                 if ending.insert(uid(&pod)) {
-                    let (hub, key, pod) = (hub.clone(), key.clone(), pod.clone());
+                    let (hub, key, uid) = (hub.clone(), key.clone(), uid(&pod));
                     tokio::spawn(async move {
                         if stops.is_some_and(|s| !s.is_empty()) {
                             tokio::time::sleep(LAST_ARRIVALS).await;
                         }
-                        hub.change(|state, now| end(state, &key, &pod, now));
+                        hub.change(|state, now| end(state, &key, &uid, now));
                     });
                 }
                 continue;
@@ -74,18 +74,25 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, logs: Logs, mut stopped: Stopped) 
     }
 }
 
-/// A pod whose containers have ended goes, unless a finalizer holds it.
-fn end(state: &mut State, key: &Key, pod: &Value, now: &str) {
+/// A pod whose containers have ended goes, unless a finalizer holds it: then it goes with that.
+fn end(state: &mut State, key: &Key, uid: &str, now: &str) {
+    let Some(pod) = state.store.get(key).cloned() else {
+        return;
+    };
+    // Another pod may have its name by now.
+    if pod["metadata"]["uid"] != uid {
+        return;
+    }
     let held = pod["metadata"]["finalizers"]
         .as_array()
         .is_some_and(|f| !f.is_empty());
-    if !held {
-        state.store.delete(key);
-    } else if pod["metadata"]["deletionGracePeriodSeconds"] != 0 {
+    if held {
         state.store.update(key, now, |o| {
             o["metadata"]["deletionGracePeriodSeconds"] = json!(0);
             o["status"]["phase"] = json!("Succeeded");
         });
+    } else {
+        state.store.delete(key);
     }
 }
 

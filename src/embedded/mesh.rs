@@ -62,9 +62,19 @@ impl Mesh {
 
     /// `smiley`, `smiley.faces`, `smiley.faces.svc.cluster.local`: DNS as a pod sees it.
     fn service(&self, authority: &http::uri::Authority) -> (ObjectRef, u16) {
-        let mut labels = authority.host().split('.');
-        let name = labels.next().unwrap_or("");
-        let namespace = labels.next().unwrap_or(&self.namespace);
+        let (name, rest) = authority
+            .host()
+            .split_once('.')
+            .unwrap_or((authority.host(), ""));
+        let within = rest
+            .strip_suffix(".svc.cluster.local")
+            .or_else(|| rest.strip_suffix(".svc"))
+            .unwrap_or(rest);
+        // A name with more labels is nobody's here.
+        let namespace = match within {
+            "" => &self.namespace,
+            other => other,
+        };
         (
             ObjectRef::new(namespace, name),
             authority.port_u16().unwrap_or(80),

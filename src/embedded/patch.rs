@@ -2,6 +2,7 @@
 //!
 //! Pure. Strategic merge follows Kubernetes' rules for the lists of built-in kinds.
 
+use json_patch::PatchOperation;
 use serde_json::{Map, Value};
 
 use super::schema::{List, Schema};
@@ -30,6 +31,21 @@ impl PatchType {
     }
 }
 
+/// Bytes that a document may have after a JSON patch's `copy`.
+const MOST_COPIED: usize = 3 << 20;
+
+/// Levels that an object may nest.
+const MOST_DEPTH: usize = 120;
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    match (value, levels) {
+        (Value::Object(_) | Value::Array(_), 0) => true,
+        (Value::Object(fields), _) => fields.values().any(|v| is_deeper(v, levels - 1)),
+        (Value::Array(items), _) => items.iter().any(|v| is_deeper(v, levels - 1)),
+        _ => false,
+    }
+}
+
 /// Operations of one JSON patch; a real server's limit.
 const MOST_OPERATIONS: usize = 10_000;
 
@@ -50,9 +66,19 @@ pub fn apply(
             if patch.len() > MOST_OPERATIONS {
                 return Err(ApiError::too_large(MOST_OPERATIONS));
             }
-            json_patch::patch(&mut result, &patch).map_err(|e| {
-                ApiError::unprocessable(format!("the server rejected our request: {e}"))
-            })?;
+            for operation in patch.0 {
+                let copies = matches!(operation, PatchOperation::Copy(_));
+                json_patch::patch(&mut result, &[operation]).map_err(|e| {
+                    ApiError::unprocessable(format!("the server rejected our request: {e}"))
+                })?;
+                // A few copies of a document into itself would fill the memory.
+                // Depth first: what is nested too deeply cannot even be written.
+                if is_deeper(&result, MOST_DEPTH)
+                    || (copies && result.to_string().len() > MOST_COPIED)
+                {
+                    return Err(ApiError::too_large(MOST_COPIED));
+                }
+            }
         }
     }
     Ok(result)
@@ -271,5 +297,27 @@ mod tests {
         assert_eq!(error.code, 400);
         let missing = json!([{"op": "remove", "path": "/a"}]);
         assert!(apply(PatchType::Json, &json!({}), &missing).is_err());
+        // Each copy doubles the document, or its depth.
+        let wide: Vec<Value> = (0..40)
+            .map(|i| json!({"op": "copy", "from": "/data", "path": format!("/data/k{i}")}))
+            .collect();
+        let object = json!({"data": {"x": "y".repeat(1_000)}});
+        let error = apply(PatchType::Json, &object, &json!(wide)).unwrap_err();
+        assert_eq!(error.code, 413);
+        let mut deep = vec![json!({"op": "add", "path": "/z", "value": {"a": {}}})];
+        for level in 0..14 {
+            let path = format!("/z{}", "/a".repeat(1 << level));
+            deep.push(json!({"op": "copy", "from": "/z", "path": path}));
+        }
+        let error = apply(PatchType::Json, &json!({}), &json!(deep)).unwrap_err();
+        assert_eq!(error.code, 413);
+        // A later operation that fails leaves nothing to undo.
+        let inside = json!([{"op": "add", "path": "/b", "value": 1}, {"op": "move", "from": "/a", "path": "/a/x"}]);
+        assert_eq!(
+            apply(PatchType::Json, &json!({"a": {}}), &inside)
+                .unwrap_err()
+                .code,
+            422
+        );
     }
 }

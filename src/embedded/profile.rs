@@ -89,7 +89,8 @@ fn node_status(now: &str) -> serde_json::Value {
     json!({
         "addresses": [{"type": "InternalIP", "address": "127.0.0.1"},
                       {"type": "Hostname", "address": "footlights"}],
-        "capacity": {"pods": "1000"}, "allocatable": {"pods": "1000"},
+        "capacity": {"cpu": "4", "memory": "8Gi", "pods": "1000"},
+        "allocatable": {"cpu": "4", "memory": "8Gi", "pods": "1000"},
         "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady",
             "message": "the embedded cluster is running", "lastHeartbeatTime": now,
             "lastTransitionTime": now}],

@@ -84,8 +84,15 @@ impl Proxy {
             headers: request.headers(),
         });
         match decision {
-            Decision::Answer(refusal) => answer::refusal(&refusal, is_grpc(request.headers())),
-            Decision::Redirect(status, location) => answer::redirect(status, &location),
+            Decision::Answer(refusal) => {
+                let grpc = is_grpc(request.headers());
+                read_away(request).await;
+                answer::refusal(&refusal, grpc)
+            }
+            Decision::Redirect(status, location) => {
+                read_away(request).await;
+                answer::redirect(status, &location)
+            }
             Decision::Forward(forward) => {
                 let authority = forward.host.clone().unwrap_or(authority);
                 self.forward(request, *forward, authority, arrived).await
@@ -154,7 +161,7 @@ impl Proxy {
             {
                 let pause = tokio::time::sleep(retry.backoff);
                 if before(outgoing.deadline, pause).await.is_none() {
-                    break;
+                    return Err(timed_out());
                 }
             }
             let to = endpoints[(outgoing.forward.first + attempt) % endpoints.len()];
@@ -169,7 +176,7 @@ impl Proxy {
                 Err(refusal) => last = refusal,
             }
             if outgoing.deadline.is_some_and(|d| Instant::now() >= d) {
-                break;
+                return Err(timed_out());
             }
         }
         Err(last)
@@ -181,7 +188,6 @@ impl Proxy {
         to: SocketAddr,
         body: Body,
     ) -> Result<Response<Body>, Refusal> {
-        let timed_out = || Refusal::new(504, "upstream request timeout");
         let try_until = outgoing.forward.try_timeout.map(|t| Instant::now() + t);
         let until = [outgoing.deadline, try_until].into_iter().flatten().min();
         let sent = self.send(outgoing, to, outgoing.forward.http2, body);
@@ -247,6 +253,16 @@ impl Proxy {
             }
         });
     }
+}
+
+/// An answer that comes before the request has been read ends an HTTP/2 stream with a reset, which
+/// clients take for a failure.
+async fn read_away(request: Request<Body>) {
+    let _ = gather(request.into_body(), MOST_KEPT, GATHER_FOR).await;
+}
+
+fn timed_out() -> Refusal {
+    Refusal::new(504, "upstream request timeout")
 }
 
 impl Default for Proxy {

@@ -19,6 +19,7 @@ use serde_json::{Value, json};
 
 use super::crd::CRDS;
 use super::rest::State;
+use super::routing::attach::attach_all;
 use super::routing::flavor::Flavor;
 use super::routing::table::ObjectRef;
 use super::store::{ChangeKind, Store};
@@ -53,8 +54,9 @@ pub fn reconcile(state: &mut State, facts: &Facts, since: u64, now: &str) {
             services::reconcile(state, now);
         }
         if touched.routing() {
-            routes::reconcile(state, now);
-            gateways::reconcile(state, facts, now);
+            let attached = attach_all(&state.store);
+            routes::reconcile(state, &attached, now);
+            gateways::reconcile(state, facts, &attached, now);
         }
         if state.store.revision() == since {
             return;

@@ -23,6 +23,7 @@ use super::status::ApiError;
 use super::store::{Key, Object, Store};
 use super::watch::WatchSpec;
 pub use pod::{LogRequest, ProxyRequest};
+pub use write::is_finished;
 
 /// The objects and the kinds of one cluster.
 #[derive(Clone, Debug)]
@@ -224,7 +225,8 @@ pub fn handle(
         };
     };
     let dry_run = match request.parameter("dryRun") {
-        "" => false,
+        // kubectl says it of a delete in the body.
+        "" => request.method == "DELETE" && delete::is_dry_run(request)?,
         "All" => true,
         other => {
             return Err(ApiError::bad_request(format!(

@@ -106,7 +106,13 @@ pub async fn serve<S>(
         tokio::spawn(async move {
             let _permit = permit;
             match transport {
-                Transport::Plain => connection(stream, protocol, service, stopped).await,
+                Transport::Plain => {
+                    // One that says nothing would hold its place for ever.
+                    let said = tokio::time::timeout(HEADER_TIMEOUT, stream.peek(&mut [0])).await;
+                    if said.is_ok() {
+                        connection(stream, protocol, service, stopped).await;
+                    }
+                }
                 Transport::Tls(config) => {
                     let handshake = TlsAcceptor::from(config).accept(stream);
                     // A client that does not trust our CA ends here; that is its own to tell.
@@ -137,6 +143,8 @@ where
     builder
         .http2()
         .timer(TokioTimer::new())
+        .keep_alive_interval(HEADER_TIMEOUT)
+        .keep_alive_timeout(HEADER_TIMEOUT)
         .max_header_list_size(MAX_HEADER_BYTES)
         .max_concurrent_streams(MAX_STREAMS);
     let builder = match protocol {

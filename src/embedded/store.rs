@@ -13,6 +13,19 @@ pub type Object = Arc<Value>;
 /// Changes kept for watches that lag; older revisions are answered with `410 Expired`.
 const LOG_LIMIT: usize = 10_000;
 
+/// What those changes' objects may weigh together.
+const LOG_BYTES: usize = 64 << 20;
+
+/// About how many bytes of memory an object takes.
+fn weight(value: &Value) -> usize {
+    32 + match value {
+        Value::String(text) => text.len(),
+        Value::Array(items) => items.iter().map(weight).sum(),
+        Value::Object(fields) => fields.iter().map(|(k, v)| k.len() + weight(v)).sum(),
+        _ => 0,
+    }
+}
+
 /// Where an object lives: resource (`deployments.apps`), namespace (empty if cluster-scoped), name.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Key {
@@ -77,6 +90,7 @@ pub struct Store {
     objects: BTreeMap<Key, Object>,
     revision: u64,
     log: VecDeque<Change>,
+    log_bytes: usize,
     random: fastrand::Rng,
 }
 
@@ -87,6 +101,7 @@ impl Store {
             objects: BTreeMap::new(),
             revision: 1,
             log: VecDeque::new(),
+            log_bytes: 0,
             random: fastrand::Rng::with_seed(seed),
         }
     }
@@ -224,8 +239,12 @@ impl Store {
     }
 
     fn record(&mut self, kind: ChangeKind, key: Key, object: Object, before: Option<Object>) {
-        if self.log.len() == LOG_LIMIT {
-            self.log.pop_front();
+        self.log_bytes += weight(&object);
+        while self.log.len() >= LOG_LIMIT || self.log_bytes > LOG_BYTES {
+            match self.log.pop_front() {
+                Some(oldest) => self.log_bytes -= weight(&oldest.object),
+                None => break,
+            }
         }
         self.log.push_back(Change {
             revision: self.revision,

@@ -371,10 +371,24 @@ pub fn lookup(object: &Value, path: &str) -> Value {
             at = items(at).collect();
             spread = true;
             rest = after;
+        } else if let Some(bracketed) = rest.strip_prefix('[') {
+            // `[0]` or `['name']`; anything else is no path that is known here.
+            let Some((inside, after)) = bracketed.split_once(']') else {
+                return Value::Null;
+            };
+            let name = inside.trim_matches(['\'', '"']);
+            at = match inside.parse::<usize>() {
+                Ok(index) => at.into_iter().filter_map(|v| v.get(index)).collect(),
+                Err(_) => at.into_iter().filter_map(|v| v.get(name)).collect(),
+            };
+            rest = after;
         } else {
             let name_start = rest.trim_start_matches('.');
             let end = name_start.find(['.', '[']).unwrap_or(name_start.len());
             let (name, after) = name_start.split_at(end);
+            if name.is_empty() && !after.is_empty() && !after.starts_with('[') {
+                return Value::Null;
+            }
             at = at.into_iter().filter_map(|v| v.get(name)).collect();
             rest = after;
         }
@@ -454,6 +468,12 @@ mod tests {
             ),
             (".spec.hostnames", json!(["a", "b"])),
             (".spec.nope[*].x", Value::Null),
+            (".status.conditions[0].type", json!("Accepted")),
+            (".spec['hostnames'][1]", json!("b")),
+            (".spec[", Value::Null),
+            ("[", Value::Null),
+            ("..", Value::Null),
+            (".spec.[x", Value::Null),
         ] {
             assert_eq!(lookup(&gateway, path), value, "{path}");
         }

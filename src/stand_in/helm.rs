@@ -121,7 +121,7 @@ pub async fn run(args: Vec<OsString>) -> Result<Outcome> {
             if stored(&here, within, &release.name).await?.is_some() {
                 bail!("INSTALLATION FAILED: cannot re-use a name that is still in use");
             }
-            deploy(&mut here, within, &release, None).await?;
+            deploy(&mut here, within, &release, None, OldValues::Dropped).await?;
         }
         Command::Upgrade {
             release,
@@ -136,8 +136,15 @@ pub async fn run(args: Vec<OsString>) -> Result<Outcome> {
                     release.name
                 );
             }
-            let kept = before.filter(|_| reuse_values || install || release.values.is_empty());
-            deploy(&mut here, within, &release, kept).await?;
+            let untouched = release.values.is_empty()
+                && release.set.is_empty()
+                && release.set_string.is_empty();
+            let keep = if reuse_values || untouched {
+                OldValues::Kept
+            } else {
+                OldValues::Dropped
+            };
+            deploy(&mut here, within, &release, before, keep).await?;
         }
         Command::Uninstall { name, .. } => {
             let here = Here::connect().await?;
@@ -200,11 +207,19 @@ fn lay(under: &mut Value, over: &Value) {
     json_patch::merge(under, over);
 }
 
+/// What becomes of the values of the release before.
+#[derive(Clone, Copy, PartialEq)]
+enum OldValues {
+    Kept,
+    Dropped,
+}
+
 async fn deploy(
     here: &mut Here,
     within: &str,
     release: &Release,
     before: Option<Value>,
+    old_values: OldValues,
 ) -> Result<()> {
     let chart = Chart::find(&release.chart, release.version.as_deref())?;
     if release.create_namespace {
@@ -214,8 +229,12 @@ async fn deploy(
             "INSTALLATION FAILED: namespaces \"{within}\" not found (--create-namespace makes it)"
         );
     }
-    let values = values(&chart, release, before.as_ref().map(|b| &b["values"]))?;
+    let kept = before.as_ref().filter(|_| old_values == OldValues::Kept);
+    let values = values(&chart, release, kept.map(|b| &b["values"]))?;
     let objects = chart.render(&values, within);
+    for crd in chart.crds() {
+        here.apply_if_absent(&crd).await?;
+    }
     here.apply_all(&objects, within).await?;
     let gone = before.as_ref().map_or(&Value::Null, |b| &b["objects"]);
     let stays = |old: &Value| objects.iter().any(|o| same_object(o, old));

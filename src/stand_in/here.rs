@@ -44,6 +44,16 @@ impl Here {
         Ok(())
     }
 
+    /// Applies an object that is not there.
+    pub async fn apply_if_absent(&mut self, object: &Value) -> Result<()> {
+        let (api, _) = api_of(&self.client, &self.discovery, object, "")?;
+        let name = object["metadata"]["name"].as_str().unwrap_or("");
+        match api.get_opt(name).await? {
+            Some(_) => Ok(()),
+            None => self.apply_all(std::slice::from_ref(object), "").await,
+        }
+    }
+
     /// Deletes an object; one that is not there is no mistake.
     pub async fn delete(&self, object: &Value, namespace: &str) -> Result<()> {
         let Ok((api, _)) = api_of(&self.client, &self.discovery, object, namespace) else {

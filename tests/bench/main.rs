@@ -1,5 +1,6 @@
 //! The figures of docs/performance.md, measured in one run: `just bench`.
 
+mod gateway;
 mod script;
 
 use std::io::Read;
@@ -17,6 +18,16 @@ fn main() {
         .enable_all()
         .build()
         .unwrap();
+    // `cargo bench --bench figures -- soak 600`; cargo adds `--bench` itself.
+    let words: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|w| w != "--bench")
+        .collect();
+    match words.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["soak", seconds] => return runtime.block_on(gateway::soak(seconds.parse().unwrap())),
+        ["gateway"] => return runtime.block_on(gateway::rows()),
+        _ => {}
+    }
     row(
         "start to first frame",
         &mut (0..20).map(|_| first_frame()).collect::<Vec<_>>(),
@@ -38,6 +49,7 @@ fn main() {
         "requests through the gateway                                {:>8.0} a second, client on the same machine",
         requests as f64 / seconds
     );
+    runtime.block_on(gateway::rows());
     // Last: a process that has grown is slow to fork.
     script::rows();
 }

@@ -11,6 +11,8 @@ use crate::embedded::status::FieldError;
 
 /// Replicas of one workload; each is a listener in this process.
 const MOST_REPLICAS: u64 = 200;
+/// Container ports of one pod; each is a listener too.
+const MOST_PORTS: usize = 32;
 /// Bytes of a ConfigMap or Secret.
 const MOST_DATA: usize = 1 << 20;
 
@@ -249,6 +251,18 @@ fn validate_template(object: &Value, causes: &mut Vec<FieldError>) {
 fn validate_containers(spec: &Value, at: &str, causes: &mut Vec<FieldError>) {
     if list(spec, "containers").count() == 0 {
         causes.push(FieldError::required(format!("{at}.containers"), ""));
+    }
+    let ports: usize = list(spec, "containers")
+        .map(|(_, c)| list(c, "ports").count())
+        .sum();
+    if ports > MOST_PORTS {
+        causes.push(FieldError {
+            field: format!("{at}.containers"),
+            reason: "FieldValueTooMany",
+            message: format!(
+                "Too many: {ports}: the embedded cluster binds {MOST_PORTS} ports a pod"
+            ),
+        });
     }
     let mut names: Vec<&str> = Vec::new();
     for (i, container) in list(spec, "containers") {

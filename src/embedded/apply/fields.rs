@@ -1,6 +1,6 @@
 //! Sets of fields, as `fieldsV1` writes them: `f:NAME`, `k:{KEYS}` and `v:VALUE` in a tree.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Map, Value, json};
 
@@ -249,9 +249,9 @@ fn compare_at(
         return;
     }
     let known: BTreeMap<&str, &Part<'_>> = before.iter().map(|p| (p.key.as_str(), p)).collect();
-    let mut kept = Vec::new();
+    let mut kept = BTreeSet::new();
     for part in &after {
-        kept.push(part.key.as_str());
+        kept.insert(part.key.as_str());
         let mut below = FieldSet::default();
         match known.get(part.key.as_str()) {
             None => {
@@ -272,7 +272,7 @@ fn compare_at(
             changed.below.insert(part.key.clone(), below);
         }
     }
-    for part in before.iter().filter(|p| !kept.contains(&p.key.as_str())) {
+    for part in before.iter().filter(|p| !kept.contains(p.key.as_str())) {
         removed.below.insert(part.key.clone(), everything(part));
     }
 }

@@ -57,10 +57,10 @@ impl Upstream {
             let mut slots = self.http2.lock().unwrap_or_else(PoisonError::into_inner);
             // Pods go; nobody else tidies up after them.
             slots.retain(|at, slot| {
-                *at == to
-                    || slot
-                        .try_lock()
-                        .is_ok_and(|s| s.as_ref().is_some_and(|s| !s.is_closed()))
+                let used = *at == to || Arc::strong_count(slot) > 1;
+                used || slot
+                    .try_lock()
+                    .is_ok_and(|s| s.as_ref().is_some_and(|s| !s.is_closed()))
             });
             slots.entry(to).or_default().clone()
         };

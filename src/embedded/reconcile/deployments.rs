@@ -172,7 +172,10 @@ fn forget_old_sets(state: &mut State, deployment: &Value, current: &Key) {
     old.retain(|(k, o)| {
         k != current && o["spec"]["replicas"] == 0 && o["status"]["replicas"].as_i64() == Some(0)
     });
-    old.sort_by_key(|(_, o)| o["metadata"]["resourceVersion"].to_string());
+    old.sort_by_key(|(_, o)| {
+        let revision = o["metadata"]["annotations"][REVISION].as_str();
+        revision.and_then(|r| r.parse::<u64>().ok()).unwrap_or(0)
+    });
     let surplus = old.len().saturating_sub(limit);
     for (key, _) in old.into_iter().take(surplus) {
         state.store.delete(&key);

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{Controlled, Facts, keep_transition_times};
 use crate::embedded::rest::State;
 use crate::embedded::routing::attach::{
-    self, AttachedRoute, Attachment, GATEWAY_CLASSES, GATEWAYS, attach_all, supported_kinds,
+    self, AttachedRoute, Attachment, GATEWAY_CLASSES, GATEWAYS, supported_kinds,
 };
 use crate::embedded::routing::compile::{BadCertificate, certificate};
 use crate::embedded::routing::flavor::Flavor;
@@ -16,7 +16,7 @@ use crate::embedded::routing::table::ObjectRef;
 use crate::embedded::store::{Key, Object};
 
 /// Writes the status of every GatewayClass and Gateway.
-pub fn reconcile(state: &mut State, facts: &Facts, now: &str) {
+pub fn reconcile(state: &mut State, facts: &Facts, routes: &[AttachedRoute], now: &str) {
     for (key, class) in all(state, GATEWAY_CLASSES) {
         let Some(flavor) = Flavor::of_class(&state.store, &key.name) else {
             continue;
@@ -35,7 +35,6 @@ pub fn reconcile(state: &mut State, facts: &Facts, now: &str) {
         let status = json!({"conditions": conditions});
         state.store.update(&key, now, |o| o["status"] = status);
     }
-    let routes = attach_all(&state.store);
     for (key, gateway) in all(state, GATEWAYS) {
         let Some(flavor) = Flavor::of_gateway(&state.store, &gateway) else {
             continue;
@@ -47,7 +46,7 @@ pub fn reconcile(state: &mut State, facts: &Facts, now: &str) {
             address: address(facts, &key),
         };
         write_service(state, &me, now);
-        let status = status(state, facts, &me, &routes, now);
+        let status = status(state, facts, &me, routes, now);
         state.store.update(&key, now, |o| o["status"] = status);
     }
 }
@@ -222,7 +221,8 @@ fn listener_status(
         }
         None => controlled.condition("ResolvedRefs", true, "ResolvedRefs", resolved_message),
     };
-    let valid = known && refs.is_none() && (all_kinds_known || !kinds.is_empty());
+    let conflict = attach::protocol_conflict(me.gateway, listener);
+    let valid = known && !conflict && refs.is_none() && (all_kinds_known || !kinds.is_empty());
     let programmed = match (valid, bound) {
         (true, true) => controlled.condition("Programmed", true, "Programmed", programmed_message),
         (true, false) => {
@@ -233,7 +233,12 @@ fn listener_status(
             controlled.condition("Programmed", false, "Invalid", message)
         }
     };
-    let conflicted = controlled.condition("Conflicted", false, "NoConflicts", "No errors found");
+    let conflicted = if conflict {
+        let message = "another listener of this port has another protocol";
+        controlled.condition("Conflicted", true, "ProtocolConflict", message)
+    } else {
+        controlled.condition("Conflicted", false, "NoConflicts", "No errors found")
+    };
     let mut conditions = json!([accepted, conflicted, programmed, resolved]);
     let before = items(&me.gateway["status"]["listeners"])
         .find(|l| l["name"] == listener["name"])
@@ -313,8 +318,10 @@ fn write_service(state: &mut State, me: &Subject<'_>, now: &str) {
     let key = Key::new("services", namespace, &service_name(me));
     let known = state.store.get(&key).cloned();
     let mut service = known.map_or_else(|| json!({}), |k| Value::clone(&k));
+    let mut seen = std::collections::BTreeSet::new();
     let ports: Vec<Value> = me
         .listeners()
+        .filter(|l| seen.insert(l["port"].as_u64()))
         .map(|l| json!({"name": l["name"], "port": l["port"], "protocol": "TCP", "targetPort": l["port"]}))
         .collect();
     service["apiVersion"] = json!("v1");
@@ -326,7 +333,11 @@ fn write_service(state: &mut State, me: &Subject<'_>, now: &str) {
         "apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway",
         "name": me.reference.name, "uid": me.gateway["metadata"]["uid"]}]);
     service["spec"]["type"] = json!("LoadBalancer");
-    if items(&service["spec"]["ports"]).count() != ports.len() {
+    // Those that stand keep their node ports.
+    let numbers = |ports: &mut dyn Iterator<Item = &Value>| -> Vec<Value> {
+        ports.map(|p| p["port"].clone()).collect()
+    };
+    if numbers(&mut items(&service["spec"]["ports"])) != numbers(&mut ports.iter()) {
         service["spec"]["ports"] = json!(ports);
     }
     let ingress: Vec<Value> = me

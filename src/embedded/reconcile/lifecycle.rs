@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::embedded::rest::State;
+use crate::embedded::rest::{State, is_finished};
 use crate::embedded::store::{Key, Object};
 
 /// Moves everything that is on its way out one step on.
@@ -120,14 +120,13 @@ fn settle_owners(state: &mut State, now: &str) {
                 continue;
             }
         }
-        let held = finalizers(&owner).iter().any(|f| !is_ours(f));
-        if held {
-            state.store.update(&key, now, |o| {
-                if let Some(list) = o["metadata"]["finalizers"].as_array_mut() {
-                    list.retain(|f| !f.as_str().is_some_and(is_ours));
-                }
-            });
-        } else {
+        state.store.update(&key, now, |o| {
+            if let Some(list) = o["metadata"]["finalizers"].as_array_mut() {
+                list.retain(|f| !f.as_str().is_some_and(is_ours));
+            }
+        });
+        // A namespace still has its content, a pod its containers.
+        if state.store.get(&key).is_some_and(|o| is_finished(o)) {
             state.store.delete(&key);
         }
     }

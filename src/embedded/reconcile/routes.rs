@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::{Controlled, keep_transition_times};
 use crate::embedded::rest::State;
 use crate::embedded::routing::action::{Reading, Unresolved, resolve};
-use crate::embedded::routing::attach::{AttachedRoute, Attachment, Parent, Refused, attach_all};
+use crate::embedded::routing::attach::{AttachedRoute, Attachment, Parent, Refused};
 use crate::embedded::routing::flavor::Flavor;
 
 const CONTROLLERS: [Flavor; 4] = [
@@ -17,8 +17,8 @@ const CONTROLLERS: [Flavor; 4] = [
 ];
 
 /// Writes the status of every route.
-pub fn reconcile(state: &mut State, now: &str) {
-    for route in attach_all(&state.store) {
+pub fn reconcile(state: &mut State, routes: &[AttachedRoute], now: &str) {
+    for route in routes {
         let old = &route.object["status"]["parents"];
         // Entries of controllers that are not played here are theirs.
         let mut parents: Vec<Value> = items(old)
@@ -30,8 +30,9 @@ pub fn reconcile(state: &mut State, now: &str) {
             .cloned()
             .collect();
         let ours = route.parents.iter();
-        parents.extend(ours.filter_map(|p| parent_status(state, &route, p, now)));
-        if parents.is_empty() && route.object["status"].is_null() {
+        parents.extend(ours.filter_map(|p| parent_status(state, route, p, now)));
+        let unchanged = items(old).eq(&parents);
+        if unchanged && (route.object["status"].is_object() || parents.is_empty()) {
             continue;
         }
         state.store.update(&route.key, now, |o| {
@@ -196,10 +197,10 @@ fn unresolved(
         .chain(of_backends)
         .filter(|f| f["type"] == "RequestMirror")
         .map(|f| &f["requestMirror"]["backendRef"]);
-    backends()
-        .chain(mirrors)
-        .find_map(|b| resolve(reading, route, b).err().map(|why| (b, why)))
-        .and_then(|(reference, why)| explain(&why, reference, route, parent.flavor))
+    backends().chain(mirrors).find_map(|b| {
+        let why = resolve(reading, route, b).err()?;
+        explain(&why, b, route, parent.flavor)
+    })
 }
 
 fn explain(

@@ -2,8 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::write::is_finished;
-use super::{Reply, Request, State, Target, existing, stamp};
+use super::{Reply, Request, State, Target, existing, is_finished, stamp};
 use crate::embedded::status::ApiError;
 use crate::embedded::store::{Key, Object};
 
@@ -13,6 +12,16 @@ struct Options {
     grace: Option<i64>,
     uid: Option<String>,
     revision: Option<String>,
+}
+
+/// True if the body says `dryRun`.
+pub fn is_dry_run(request: &Request) -> Result<bool, ApiError> {
+    if request.body.is_empty() {
+        return Ok(false);
+    }
+    let body = request.object()?;
+    let listed = body["dryRun"].as_array();
+    Ok(listed.is_some_and(|all| all.iter().any(|d| d == "All")))
 }
 
 impl Options {

@@ -7,6 +7,7 @@ use crate::embedded::admission::{self, FieldValidation};
 use crate::embedded::apply::{self, Force, Writer};
 use crate::embedded::patch::{self, PatchType};
 use crate::embedded::resource::Origin;
+use crate::embedded::routing::compile::PORTS_ANNOTATION;
 use crate::embedded::status::ApiError;
 use crate::embedded::store::{Key, Object};
 
@@ -98,15 +99,7 @@ pub fn replace(
     let before = existing(state, target, name)?;
     let mut object = request.object()?;
     check_identity(&object, target)?;
-    if object["metadata"]["name"]
-        .as_str()
-        .is_some_and(|n| n != name)
-    {
-        return Err(ApiError::bad_request(format!(
-            "the name of the object ({}) does not match the name on the URL ({name})",
-            object["metadata"]["name"].as_str().unwrap_or("")
-        )));
-    }
+    check_name(&object, name)?;
     metadata(&mut object)?.insert("name".to_owned(), json!(name));
     let write = Write {
         request,
@@ -134,7 +127,8 @@ pub fn patch(
     let seen = target.present(&before);
     let mut object = patched(request, target, &seen)?;
     check_identity(&object, target)?;
-    metadata(&mut object)?;
+    check_name(&object, name)?;
+    metadata(&mut object)?.insert("name".to_owned(), json!(name));
     let write = Write {
         request,
         target,
@@ -335,10 +329,15 @@ fn keep_what_is_not_written(write: &Write<'_>, object: &mut Value) {
         for field in ["deletionTimestamp", "deletionGracePeriodSeconds"] {
             remove(&mut object["metadata"], field);
         }
+        if object["metadata"]["annotations"].is_object() {
+            remove(&mut object["metadata"]["annotations"], PORTS_ANNOTATION);
+        }
         return;
     };
     if write.target.subresource.as_deref() == Some("status") {
         let status = object["status"].take();
+        // Nothing is no status.
+        let status = if status.is_null() { json!({}) } else { status };
         let owners = object["metadata"]["managedFields"].take();
         *object = Value::clone(before);
         object["status"] = status;
@@ -356,6 +355,23 @@ fn keep_what_is_not_written(write: &Write<'_>, object: &mut Value) {
         "generateName",
     ] {
         copy(&before["metadata"], &mut object["metadata"], field);
+    }
+    // The kubelet's: without it a running pod cannot be reached, and with another's it could be
+    // anything on this machine.
+    let ports = &before["metadata"]["annotations"][PORTS_ANNOTATION];
+    if ports.is_string() {
+        object["metadata"]["annotations"][PORTS_ANNOTATION] = ports.clone();
+    } else if object["metadata"]["annotations"].is_object() {
+        remove(&mut object["metadata"]["annotations"], PORTS_ANNOTATION);
+    }
+}
+
+fn check_name(object: &Value, name: &str) -> Result<(), ApiError> {
+    match object["metadata"]["name"].as_str() {
+        Some(found) if found != name => Err(ApiError::bad_request(format!(
+            "the name of the object ({found}) does not match the name on the URL ({name})"
+        ))),
+        _ => Ok(()),
     }
 }
 

@@ -270,6 +270,12 @@ pub fn supported_kinds(listener: &Value) -> (Vec<&'static str>, bool) {
     (kinds, all_known)
 }
 
+/// True if a listener's port was taken by one before it that speaks something else.
+pub fn protocol_conflict(gateway: &Value, listener: &Value) -> bool {
+    let first = array(&gateway["spec"]["listeners"]).find(|l| l["port"] == listener["port"]);
+    first.is_some_and(|f| f["protocol"] != listener["protocol"])
+}
+
 /// The hostnames that a route has on a listener: those that meet the listener's, the narrower of
 /// the two. `*` stands for any.
 pub fn effective_hostnames(listener: &Value, route: &Value) -> Vec<String> {
@@ -337,7 +343,11 @@ fn settle_conflicts(store: &Store, routes: &mut [AttachedRoute]) {
             }
         }
     }
-    let mut taken: BTreeMap<(ObjectRef, String), Vec<Taken>> = BTreeMap::new();
+    let listeners_of: BTreeMap<ObjectRef, Object> = store
+        .list(GATEWAYS, None)
+        .map(|(k, o)| (ObjectRef::new(&k.namespace, &k.name), o.clone()))
+        .collect();
+    let mut taken: BTreeMap<(ObjectRef, String), Place> = BTreeMap::new();
     for route in routes.iter_mut() {
         let name = format!("{}/{}", route.key.namespace, route.key.name);
         for parent in &mut route.parents {
@@ -353,27 +363,25 @@ fn settle_conflicts(store: &Store, routes: &mut [AttachedRoute]) {
                     winner.filter(|_| ports.is_empty())
                 }
                 Attachment::Gateway(gateway, listeners) => {
-                    let object = store.get(&Key::new(GATEWAYS, &gateway.namespace, &gateway.name));
-                    let spec = object
-                        .map(|o| o["spec"]["listeners"].clone())
-                        .unwrap_or_default();
+                    let object = listeners_of.get(gateway);
+                    let all = object.map_or(&Value::Null, |o| &o["spec"]["listeners"]);
                     let mut winner = None;
                     listeners.retain(|listener| {
-                        let entry = array(&spec).find(|l| l["name"] == listener.as_str());
+                        let entry = array(all).find(|l| l["name"] == listener.as_str());
                         let names = entry.map(|l| effective_hostnames(l, &route.object));
                         let place = taken
                             .entry((gateway.clone(), listener.clone()))
                             .or_default();
                         let mine = Taken {
-                            grpc: route.kind.is_grpc(),
                             hostnames: names.unwrap_or_default(),
                             route: name.clone(),
                         };
-                        if let Some(other) = place.iter().find(|t| t.bars(&mine)) {
+                        let (same, other) = place.sides(route.kind.is_grpc());
+                        if let Some(other) = other.iter().find(|t| t.bars(&mine)) {
                             winner = Some(other.route.clone());
                             return false;
                         }
-                        place.push(mine);
+                        same.push(mine);
                         true
                     });
                     winner.filter(|_| listeners.is_empty())
@@ -387,9 +395,25 @@ fn settle_conflicts(store: &Store, routes: &mut [AttachedRoute]) {
     }
 }
 
+/// Who has a listener's hostnames, by kind.
+#[derive(Default)]
+struct Place {
+    http: Vec<Taken>,
+    grpc: Vec<Taken>,
+}
+
+impl Place {
+    /// Those of a kind, and those of the other.
+    fn sides(&mut self, grpc: bool) -> (&mut Vec<Taken>, &Vec<Taken>) {
+        match grpc {
+            true => (&mut self.grpc, &self.http),
+            false => (&mut self.http, &self.grpc),
+        }
+    }
+}
+
 /// A route's place on a listener.
 struct Taken {
-    grpc: bool,
     hostnames: Vec<String>,
     route: String,
 }
@@ -397,10 +421,8 @@ struct Taken {
 impl Taken {
     fn bars(&self, other: &Taken) -> bool {
         let meet = |a: &String, b: &String| a == "*" || b == "*" || hostname::intersect(a, b);
-        self.grpc != other.grpc
-            && self
-                .hostnames
-                .iter()
-                .any(|a| other.hostnames.iter().any(|b| meet(a, b)))
+        self.hostnames
+            .iter()
+            .any(|a| other.hostnames.iter().any(|b| meet(a, b)))
     }
 }

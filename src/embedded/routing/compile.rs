@@ -133,6 +133,9 @@ fn listeners(store: &Store) -> Vec<Listener> {
             continue;
         };
         for listener in array(&gateway["spec"]["listeners"]) {
+            if attach::protocol_conflict(gateway, listener) {
+                continue;
+            }
             let protocol = match listener["protocol"].as_str() {
                 Some("HTTP") => ListenerProtocol::Http,
                 Some("HTTPS") => {

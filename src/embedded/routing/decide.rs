@@ -10,7 +10,8 @@ use super::flavor::Flavor;
 use super::hostname;
 use super::index::RuleSet;
 use super::table::{
-    Action, Backend, Filters, HeaderEdits, Listener, ObjectRef, Redirect, Retry, RouteTable,
+    Action, Backend, Filters, HeaderEdits, Listener, ListenerProtocol, ObjectRef, Redirect, Retry,
+    RouteTable,
 };
 
 /// The part of a request that routing looks at.
@@ -129,6 +130,7 @@ impl Forward {
 struct Asked<'a, 'b> {
     head: &'a RequestHead<'b>,
     port: u16,
+    scheme: &'static str,
     flavor: Flavor,
     parent: Option<&'a ObjectRef>,
 }
@@ -148,6 +150,10 @@ impl RouteTable {
         let asked = Asked {
             head,
             port,
+            scheme: match listener.protocol {
+                ListenerProtocol::Http => "http",
+                ListenerProtocol::Https(_) => "https",
+            },
             flavor: listener.flavor,
             parent: None,
         };
@@ -172,6 +178,7 @@ impl RouteTable {
         let asked = Asked {
             head,
             port,
+            scheme: "http",
             flavor: self.mesh,
             parent: Some(service),
         };
@@ -300,7 +307,12 @@ impl RouteTable {
             } else {
                 503
             };
-            let why = format!("no healthy upstream: {service} has no ready pods");
+            let known = entry.is_some_and(|e| e.endpoints.contains_key(&port));
+            let why = if known {
+                format!("no healthy upstream: {service} has no ready pods")
+            } else {
+                format!("no healthy upstream: {service} has no port {port}")
+            };
             return Decision::Answer(Refusal::new(status, why));
         };
         let none = Filters::default();
@@ -357,7 +369,7 @@ fn answer_of(filters: &Filters, asked: &Asked) -> Option<Decision> {
         return Some(Decision::Answer(Refusal::new(500, why)));
     }
     let redirect = filters.redirect.as_ref()?;
-    let location = location(redirect, asked.head, asked.port);
+    let location = location(redirect, asked);
     Some(Decision::Redirect(redirect.status, location))
 }
 
@@ -370,8 +382,9 @@ fn broken(flavor: Flavor, why: &str) -> Refusal {
     refusal
 }
 
-fn location(redirect: &Redirect, head: &RequestHead, listener_port: u16) -> String {
-    let scheme = redirect.scheme.as_deref().unwrap_or("http");
+fn location(redirect: &Redirect, asked: &Asked) -> String {
+    let (head, listener_port) = (asked.head, asked.port);
+    let scheme = redirect.scheme.as_deref().unwrap_or(asked.scheme);
     let host = redirect.hostname.as_deref().unwrap_or(head.host);
     let well_known = if scheme == "https" { 443 } else { 80 };
     let port = match (redirect.port, &redirect.scheme) {

@@ -95,11 +95,6 @@ impl RuleSet {
             .or_else(|| best(&self.any_host))?;
         self.rules.get(place)
     }
-
-    /// All rules, best first.
-    pub fn rules(&self) -> &[Rule] {
-        &self.rules
-    }
 }
 
 /// `.b.c` and `.c` of `a.b.c`, the longest first.

@@ -72,6 +72,17 @@ impl Chart {
         }
     }
 
+    /// Its CRDs, which helm installs where they are missing, and never changes or deletes.
+    pub fn crds(&self) -> Vec<Value> {
+        match self {
+            Chart::Faces(_) => Vec::new(),
+            Chart::EnvoyGateway(_) => {
+                let crds = manifest::parse(GATEWAY_API).unwrap_or_default();
+                crds.into_iter().map(|d| d.object).collect()
+            }
+        }
+    }
+
     /// The objects that it makes of values.
     pub fn render(&self, values: &Value, namespace: &str) -> Vec<Value> {
         match self {
@@ -82,11 +93,8 @@ impl Chart {
 }
 
 fn envoy_gateway(version: &str, namespace: &str) -> Vec<Value> {
-    let crds = manifest::parse(GATEWAY_API).unwrap_or_default();
-    let mut objects: Vec<Value> = crds.into_iter().map(|d| d.object).collect();
     let image = format!("docker.io/envoyproxy/gateway:v{version}");
-    objects.push(control_plane(namespace, "envoy-gateway", &image));
-    objects
+    vec![control_plane(namespace, "envoy-gateway", &image)]
 }
 
 fn faces(version: &str, values: &Value, namespace: &str) -> Vec<Value> {
