@@ -170,6 +170,22 @@ const CASES: &[Case] = &[
     ),
     ("rollout status deploy/web", true, "successfully rolled out"),
     ("logs deploy/web", true, "Smiley: "),
+    (
+        "logs deploy/web --timestamps --since=1h --tail=1",
+        true,
+        "Z time=",
+    ),
+    (
+        "delete deploy web --dry-run=server",
+        true,
+        "deployment.apps \"web\" deleted",
+    ),
+    ("get deploy web -o name", true, "deployment.apps/web\n"),
+    (
+        r#"patch deploy web --type merge -p '{"metadata":{"name":"other"}}'"#,
+        false,
+        "does not match the name on the URL",
+    ),
     ("logs deploy/web -c nope", false, "nope"),
     ("api-resources --api-group=example.com", true, "widgets"),
     ("api-resources", true, "deployments "),

@@ -77,6 +77,8 @@ pub struct World {
     events: UnboundedSender<Event>,
     ready: watch::Receiver<Option<Arc<Ready>>>,
     probes: HashMap<Id, JoinSet<()>>,
+    /// Typed before there was a shell.
+    early: Arc<Mutex<Vec<u8>>>,
     tasks: JoinSet<()>,
     /// The wall second in which a route was last created.
     route_created: Option<i64>,
@@ -207,6 +209,7 @@ impl World {
             events,
             ready,
             probes: HashMap::new(),
+            early: Arc::default(),
             tasks,
             route_created: None,
         }
@@ -269,7 +272,7 @@ impl World {
             Effect::Log(line) => tracing::warn!("{line}"),
             Effect::Interrupt(id) => self.with_session(|session| session.interrupt(id)),
             Effect::Kill(id) => self.with_session(|session| session.kill(id)),
-            Effect::Type(bytes) => self.with_session(|session| session.type_bytes(&bytes)),
+            Effect::Type(bytes) => self.type_in(bytes),
             Effect::Predict { id, command } => self.predict(id, &command),
             Effect::Probe { id, scope } => {
                 let ready = self.ready.borrow().clone();
@@ -280,6 +283,27 @@ impl World {
             Effect::StopProbe(id) => drop(self.probes.remove(&id)),
             Effect::Mark(_) | Effect::Finish => {}
         }
+    }
+
+    /// What is typed before there is a shell waits for it, in order.
+    fn type_in(&mut self, bytes: Vec<u8>) {
+        if self.ready.borrow().is_some() {
+            return self.with_session(|session| session.type_bytes(&bytes));
+        }
+        let mut early = self.early.lock().unwrap_or_else(PoisonError::into_inner);
+        let waits = !early.is_empty();
+        early.extend(bytes);
+        drop(early);
+        if waits {
+            return;
+        }
+        let (ready, early) = (self.ready.clone(), self.early.clone());
+        self.tasks.spawn(async move {
+            if let Some(ready) = stands(ready).await {
+                let mut early = early.lock().unwrap_or_else(PoisonError::into_inner);
+                ready.session().type_bytes(&std::mem::take(&mut *early));
+            }
+        });
     }
 
     fn with_session(&self, act: impl FnOnce(&Session)) {

@@ -228,12 +228,20 @@ impl Api {
             let mut bell = log.bell();
             let mut revisions = hub.revisions();
             let (mut lines, mut told) = log.since(0);
+            if let Some(seconds) = asked.since_seconds {
+                let oldest = jiff::Timestamp::now().as_second() - seconds;
+                lines.retain(|line| line.at.as_second() >= oldest);
+            }
             if let Some(tail) = asked.tail {
                 lines.drain(..lines.len().saturating_sub(tail));
             }
             loop {
-                for text in &lines {
-                    let frame = Frame::data(Bytes::from(format!("{text}\n")));
+                for line in &lines {
+                    let text = match asked.timestamps {
+                        true => format!("{} {}\n", line.at, line.text),
+                        false => format!("{}\n", line.text),
+                    };
+                    let frame = Frame::data(Bytes::from(text));
                     if sender.send(Ok(frame)).await.is_err() {
                         return;
                     }

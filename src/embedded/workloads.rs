@@ -92,13 +92,22 @@ pub fn split_image(image: &str) -> (String, String) {
 /// Log lines kept for `kubectl logs`.
 const LOG_LINES: usize = 1_000;
 
+/// A line of a log.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// When it was written.
+    pub at: jiff::Timestamp,
+    /// What it says.
+    pub text: String,
+}
+
 /// A pod's log: its last lines, and a bell for who follows it.
 #[derive(Clone, Debug)]
 pub struct Log(Arc<LogInner>);
 
 #[derive(Debug)]
 struct LogInner {
-    lines: Mutex<VecDeque<(u64, String)>>,
+    lines: Mutex<VecDeque<(u64, Line)>>,
     written: watch::Sender<u64>,
 }
 
@@ -118,15 +127,19 @@ impl Log {
         if lines.len() == LOG_LINES {
             lines.pop_front();
         }
-        lines.push_back((number, text.into()));
+        let line = Line {
+            at: jiff::Timestamp::now(),
+            text: text.into(),
+        };
+        lines.push_back((number, line));
         self.0.written.send_replace(number);
     }
 
     /// The lines after a number, and the number of the last one.
-    pub fn since(&self, after: u64) -> (Vec<String>, u64) {
+    pub fn since(&self, after: u64) -> (Vec<Line>, u64) {
         let lines = self.0.lines.lock().unwrap_or_else(PoisonError::into_inner);
         let new = lines.iter().filter(|(n, _)| *n > after);
-        let texts = new.map(|(_, text)| text.clone()).collect();
+        let texts = new.map(|(_, line)| line.clone()).collect();
         (texts, lines.back().map_or(after, |(n, _)| *n))
     }
 

@@ -13,8 +13,6 @@ use crate::embedded::status::ApiError;
 pub struct LogRequest {
     /// The pod's uid.
     pub pod: String,
-    /// The container.
-    pub container: String,
     /// Stay and send what comes.
     pub follow: bool,
     /// Only the last lines.
@@ -88,7 +86,6 @@ pub fn log(
     }
     Ok(Reply::Log(LogRequest {
         pod: pod["metadata"]["uid"].as_str().unwrap_or("").to_owned(),
-        container: container.to_owned(),
         follow: request.flag("follow"),
         tail: request.parameter("tailLines").parse().ok(),
         timestamps: request.flag("timestamps"),
