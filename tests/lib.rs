@@ -12,3 +12,4 @@ mod screens;
 mod terminal;
 mod tidy;
 mod traffic;
+mod workshop;
