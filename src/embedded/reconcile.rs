@@ -22,7 +22,7 @@ use super::rest::State;
 use super::routing::attach::attach_all;
 use super::routing::flavor::Flavor;
 use super::routing::table::ObjectRef;
-use super::store::{ChangeKind, Store};
+use super::store::{ChangeKind, Key, Object, Store};
 
 /// What the controllers cannot read from the store: where Gateways' listeners are bound.
 #[derive(Clone, Debug, Default)]
@@ -115,6 +115,17 @@ impl Touched {
         };
         self.any(&READ) || self.resources.iter().any(gateway_api)
     }
+}
+
+/// All objects of a resource, to be changed while they are gone through.
+fn all(state: &State, resource: &str) -> Vec<(Key, Object)> {
+    let objects = state.store.list(resource, None);
+    objects.map(|(k, o)| (k.clone(), o.clone())).collect()
+}
+
+/// The items of a list; none of anything else.
+fn items(list: &Value) -> impl Iterator<Item = &Value> {
+    list.as_array().into_iter().flatten()
 }
 
 /// What a controller writes conditions about: which generation, and as whom.

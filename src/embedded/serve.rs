@@ -75,7 +75,7 @@ pub enum Transport {
 }
 
 /// Accepts connections until stopped. `make` gives each its service, by the peer's address. Past
-/// [`MAX_CONNECTIONS`] a connection waits until another ends.
+/// a thousand a connection waits until another ends.
 pub async fn serve<S>(
     listener: TcpListener,
     transport: Transport,

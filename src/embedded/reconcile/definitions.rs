@@ -2,18 +2,15 @@
 
 use std::sync::Arc;
 
+use super::all;
 use crate::embedded::crd::{self, CRDS};
 use crate::embedded::resource::{Origin, Resource};
 use crate::embedded::rest::State;
-use crate::embedded::store::{Key, Object};
+use crate::embedded::store::Key;
 
 /// Brings the registry in line with the CRDs, and writes their status.
 pub fn reconcile(state: &mut State, now: &str) {
-    let crds: Vec<(Key, Object)> = state
-        .store
-        .list(CRDS, None)
-        .map(|(k, o)| (k.clone(), o.clone()))
-        .collect();
+    let crds = all(state, CRDS);
     for (key, object) in &crds {
         let before = state.registry.by_id(&key.name).cloned();
         if let Some(resource) = crd::resource(object, before.as_deref()) {

@@ -5,8 +5,8 @@
 use serde_json::{Value, json};
 
 use super::events::{Happening, tell};
-use super::keep_transition_times;
 use super::lifecycle::retire;
+use super::{all, keep_transition_times};
 use crate::embedded::rest::State;
 use crate::embedded::routing::compile::is_ready;
 use crate::embedded::store::{Key, Object};
@@ -43,14 +43,6 @@ pub fn reconcile(state: &mut State, now: &str) {
         let status = deployment_status(state, &deployment, now);
         state.store.update(&key, now, |o| o["status"] = status);
     }
-}
-
-fn all(state: &State, resource: &str) -> Vec<(Key, Object)> {
-    state
-        .store
-        .list(resource, None)
-        .map(|(k, o)| (k.clone(), o.clone()))
-        .collect()
 }
 
 fn owned(state: &State, resource: &str, owner: &Value) -> Vec<(Key, Object)> {

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use serde_json::{Value, json};
 
-use super::{Controlled, Facts, keep_transition_times};
+use super::{Controlled, Facts, all, items, keep_transition_times};
 use crate::embedded::rest::State;
 use crate::embedded::routing::attach::{
     self, AttachedRoute, Attachment, GATEWAY_CLASSES, GATEWAYS, supported_kinds,
@@ -13,7 +13,7 @@ use crate::embedded::routing::attach::{
 use crate::embedded::routing::compile::{BadCertificate, certificate};
 use crate::embedded::routing::flavor::Flavor;
 use crate::embedded::routing::table::ObjectRef;
-use crate::embedded::store::{Key, Object};
+use crate::embedded::store::Key;
 
 /// Writes the status of every GatewayClass and Gateway.
 pub fn reconcile(state: &mut State, facts: &Facts, routes: &[AttachedRoute], now: &str) {
@@ -70,18 +70,6 @@ impl Subject<'_> {
     fn listeners(&self) -> impl Iterator<Item = &Value> {
         items(&self.gateway["spec"]["listeners"])
     }
-}
-
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
-}
-
-fn all(state: &State, resource: &str) -> Vec<(Key, Object)> {
-    state
-        .store
-        .list(resource, None)
-        .map(|(k, o)| (k.clone(), o.clone()))
-        .collect()
 }
 
 fn address(facts: &Facts, key: &Key) -> Option<IpAddr> {

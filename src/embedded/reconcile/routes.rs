@@ -3,7 +3,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Controlled, keep_transition_times};
+use super::{Controlled, items, keep_transition_times};
 use crate::embedded::rest::State;
 use crate::embedded::routing::action::{Reading, Unresolved, resolve};
 use crate::embedded::routing::attach::{AttachedRoute, Attachment, Parent, Refused};
@@ -39,10 +39,6 @@ pub fn reconcile(state: &mut State, routes: &[AttachedRoute], now: &str) {
             o["status"] = json!({"parents": parents})
         });
     }
-}
-
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
 }
 
 fn parent_status(

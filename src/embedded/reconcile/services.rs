@@ -2,19 +2,16 @@
 
 use serde_json::{Value, json};
 
+use super::all;
 use crate::embedded::rest::State;
 use crate::embedded::routing::compile::pods_of;
-use crate::embedded::store::{Key, Object};
+use crate::embedded::store::Key;
 
 const SLICES: &str = "endpointslices.discovery.k8s.io";
 
 /// Completes Services and writes their endpoints.
 pub fn reconcile(state: &mut State, now: &str) {
-    let services: Vec<(Key, Object)> = state
-        .store
-        .list("services", None)
-        .map(|(k, o)| (k.clone(), o.clone()))
-        .collect();
+    let services = all(state, "services");
     for (key, service) in &services {
         allocate(state, key, service, now);
     }

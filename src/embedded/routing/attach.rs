@@ -332,13 +332,19 @@ fn to_service(
 /// HTTPRoutes and GRPCRoutes of one parent are not merged: on a Service's port GRPCRoutes win, on a
 /// listener, for hostnames that meet, the older kind does. Istio merges them.
 fn settle_conflicts(store: &Store, routes: &mut [AttachedRoute]) {
-    let mut grpc_ports: BTreeMap<(ObjectRef, u16), String> = BTreeMap::new();
+    // Consumer routes concern their own namespace only.
+    let consumer = |key: &Key, service: &ObjectRef| {
+        (key.namespace != service.namespace).then(|| key.namespace.clone())
+    };
+    let mut grpc_ports: BTreeMap<(ObjectRef, Option<String>, u16), String> = BTreeMap::new();
     for route in routes.iter().filter(|r| r.kind.is_grpc()) {
         for parent in &route.parents {
             if let Attachment::Service(service, ports) = &parent.attachment {
+                let whose = consumer(&route.key, service);
                 for port in ports {
                     let name = format!("{}/{}", route.key.namespace, route.key.name);
-                    grpc_ports.entry((service.clone(), *port)).or_insert(name);
+                    let place = (service.clone(), whose.clone(), *port);
+                    grpc_ports.entry(place).or_insert(name);
                 }
             }
         }
@@ -356,10 +362,12 @@ fn settle_conflicts(store: &Store, routes: &mut [AttachedRoute]) {
             }
             let winner = match &mut parent.attachment {
                 Attachment::Service(service, ports) if !route.kind.is_grpc() => {
+                    let whose = consumer(&route.key, service);
+                    let place = |p: &u16| (service.clone(), whose.clone(), *p);
                     let winner = ports
                         .iter()
-                        .find_map(|p| grpc_ports.get(&(service.clone(), *p)).cloned());
-                    ports.retain(|p| !grpc_ports.contains_key(&(service.clone(), *p)));
+                        .find_map(|p| grpc_ports.get(&place(p)).cloned());
+                    ports.retain(|p| !grpc_ports.contains_key(&place(p)));
                     winner.filter(|_| ports.is_empty())
                 }
                 Attachment::Gateway(gateway, listeners) => {

@@ -1,6 +1,6 @@
 //! From objects to the compiled route table.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -32,12 +32,14 @@ pub fn compile(store: &Store) -> RouteTable {
     let routes = attach_all(store);
     let mut of_listeners: Vec<Vec<Rule>> = vec![Vec::new(); table.listeners.len()];
     let mut of_ports: BTreeMap<PortKey, Vec<Rule>> = BTreeMap::new();
+    // In Linkerd's mesh producer routes compete with a namespace's consumer routes.
+    let competing = match mesh {
+        Flavor::Linkerd => consumers(&routes),
+        _ => BTreeSet::new(),
+    };
     for route in &routes {
         add_to_listeners(store, &table, route, &mut of_listeners);
-        add_to_ports(store, route, &mut of_ports);
-    }
-    if mesh == Flavor::Linkerd {
-        compete(&mut of_ports);
+        add_to_ports(store, route, &competing, &mut of_ports);
     }
     for (listener, rules) in table.listeners.iter_mut().zip(of_listeners) {
         listener.rules = RuleSet::new(rules);
@@ -83,7 +85,12 @@ fn add_to_listeners(
 }
 
 /// Mesh routes' hostnames are ignored.
-fn add_to_ports(store: &Store, route: &AttachedRoute, of_ports: &mut BTreeMap<PortKey, Vec<Rule>>) {
+fn add_to_ports(
+    store: &Store,
+    route: &AttachedRoute,
+    competing: &BTreeSet<PortKey>,
+    of_ports: &mut BTreeMap<PortKey, Vec<Rule>>,
+) {
     for parent in &route.parents {
         let Attachment::Service(service, ports) = &parent.attachment else {
             continue;
@@ -105,25 +112,35 @@ fn add_to_ports(store: &Store, route: &AttachedRoute, of_ports: &mut BTreeMap<Po
         let own = &route.key.namespace;
         let consumer = (*own != service.namespace).then(|| own.clone());
         for port in ports {
-            let key = (service.clone(), consumer.clone(), *port);
-            of_ports
-                .entry(key)
-                .or_default()
-                .extend(rules.iter().cloned());
+            let mut keys = vec![(service.clone(), consumer.clone(), *port)];
+            if consumer.is_none() {
+                let same = competing.iter().filter(|k| k.0 == *service && k.2 == *port);
+                keys.extend(same.cloned());
+            }
+            for key in keys {
+                of_ports
+                    .entry(key)
+                    .or_default()
+                    .extend(rules.iter().cloned());
+            }
         }
     }
 }
 
-/// In Linkerd's mesh producer routes compete with a namespace's consumer routes.
-fn compete(of_ports: &mut BTreeMap<PortKey, Vec<Rule>>) {
-    let consumers: Vec<PortKey> = of_ports.keys().filter(|k| k.1.is_some()).cloned().collect();
-    for key in consumers {
-        let producer = (key.0.clone(), None, key.2);
-        let shared = of_ports.get(&producer).cloned().unwrap_or_default();
-        if let Some(rules) = of_ports.get_mut(&key) {
-            rules.splice(0..0, shared);
+/// The ports that some namespace has routes of its own for.
+fn consumers(routes: &[AttachedRoute]) -> BTreeSet<PortKey> {
+    let mut keys = BTreeSet::new();
+    for route in routes {
+        for parent in &route.parents {
+            if let Attachment::Service(service, ports) = &parent.attachment
+                && route.key.namespace != service.namespace
+            {
+                let own = Some(route.key.namespace.clone());
+                keys.extend(ports.iter().map(|p| (service.clone(), own.clone(), *p)));
+            }
         }
     }
+    keys
 }
 
 fn listeners(store: &Store) -> Vec<Listener> {
