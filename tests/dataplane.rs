@@ -239,6 +239,61 @@ async fn filters_do_what_they_say_on_the_wire() {
     );
 }
 
+/// Pods come and go under load: what was decided on an old table still gets an answer.
+#[tokio::test(flavor = "multi_thread")]
+async fn no_request_fails_while_pods_come_and_go() {
+    let stage = Stage::start().await;
+    let rules = json!([{"backendRefs": [{"name": "one", "port": 80}]}]);
+    stage.route("HTTPRoute", rules).await;
+    let url = stage.url();
+    let over = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let workers: Vec<_> = (0..32)
+        .map(|_| {
+            let (url, over) = (url.clone(), over.clone());
+            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            tokio::spawn(async move {
+                let (mut good, mut bad) = (0, Vec::new());
+                while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                    let answer = client.get(&url).send().await.unwrap();
+                    let status = answer.status();
+                    let text = answer.text().await.unwrap();
+                    if status == 200 {
+                        good += 1;
+                    } else {
+                        bad.push(format!("{status}: {text}"));
+                    }
+                }
+                (good, bad)
+            })
+        })
+        .collect();
+    let gvk = kube::core::GroupVersionKind::gvk("apps", "v1", "Deployment");
+    let resource = stage.discovery.resolve_gvk(&gvk).unwrap().0;
+    let api: kube::Api<kube::api::DynamicObject> =
+        kube::Api::namespaced_with(stage.client.clone(), "infra", &resource);
+    for round in 0..20 {
+        let template = json!({"metadata": {"annotations": {"round": round.to_string()}}});
+        let change = match round % 2 {
+            0 => json!({"spec": {"replicas": 1 + round % 5}}),
+            _ => json!({"spec": {"template": template}}),
+        };
+        let patch = kube::api::Patch::Merge(&change);
+        api.patch("one", &Default::default(), &patch).await.unwrap();
+        stage
+            .until("settled pods", |s| s.cluster.gateways().settled())
+            .await;
+    }
+    over.store(true, std::sync::atomic::Ordering::Relaxed);
+    let (mut good, mut bad) = (0, Vec::new());
+    for worker in workers {
+        let (g, b) = worker.await.unwrap();
+        good += g;
+        bad.extend(b);
+    }
+    assert!(good > 100, "{good} answers only");
+    assert_eq!(bad, [""; 0], "of {good} good ones");
+}
+
 #[tokio::test]
 async fn a_grpc_client_is_routed_by_method_and_gets_its_statuses() {
     let stage = Stage::start().await;

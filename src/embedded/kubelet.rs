@@ -49,9 +49,10 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, logs: Logs, mut stopped: Stopped) 
                 if ending.insert(uid(&pod)) {
                     let (hub, key, uid) = (hub.clone(), key.clone(), uid(&pod));
                     tokio::spawn(async move {
-                        if stops.is_some_and(|s| !s.is_empty()) {
+                        if stops.as_ref().is_some_and(|s| !s.is_empty()) {
                             tokio::time::sleep(LAST_ARRIVALS).await;
                         }
+                        drop(stops);
                         hub.change(|state, now| end(state, &key, &uid, now));
                     });
                 }
