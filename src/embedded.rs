@@ -11,9 +11,9 @@
 //!                                                 mesh ──> proxy ─┘
 //! ```
 //!
-//! PURE: `admission`, `apply`, `crd`, `discovery`, `openapi`, `patch`, `protobuf`, `reconcile`,
-//! `resource`, `rest`, `routing`, `schema`, `selector`, `status`, `store`, `table`, `watch`. The
-//! others do IO.
+//! PURE: `admission`, `apply`, `crd`, `discovery`, `fingerprint`, `openapi`, `patch`, `percent`,
+//! `protobuf`, `reconcile`, `resource`, `rest`, `routing`, `schema`, `selector`, `status`, `store`,
+//! `table`, `watch`. The others do IO.
 
 pub mod admission;
 pub mod api;
@@ -22,6 +22,7 @@ pub mod body;
 pub mod crd;
 pub mod credentials;
 pub mod discovery;
+pub mod fingerprint;
 pub mod forward_proxy;
 pub mod gateway;
 pub mod hub;
@@ -29,6 +30,7 @@ pub mod kubelet;
 pub mod mesh;
 pub mod openapi;
 pub mod patch;
+pub mod percent;
 pub mod profile;
 pub mod protobuf;
 pub mod proxy;

@@ -11,7 +11,7 @@ use footlights::{cluster, manifest};
 use kube::discovery::Discovery;
 use serde_json::{Value, json};
 
-use crate::harness::skipped;
+use crate::harness::{skipped, workshop};
 
 /// A cluster with two echo servers behind a Gateway.
 struct Stage {
@@ -488,16 +488,7 @@ async fn the_faces_page_draws_faces_in_a_browser() {
     else {
         return skipped("the Faces page in a browser", "no chromium on PATH");
     };
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    let cluster = EmbeddedCluster::start(Profile::Workshop.into())
-        .await
-        .unwrap();
-    let gateways = cluster.gateways();
-    let mut changes = gateways.changes();
-    while !gateways.settled() {
-        changes.changed().await.unwrap();
-    }
-    let url = gateways.list()[0].url();
+    let (_cluster, url) = workshop().await;
     let page = reqwest::Client::builder()
         .no_proxy()
         .build()

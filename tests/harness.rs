@@ -6,6 +6,9 @@ use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use footlights::embedded::EmbeddedCluster;
+use footlights::embedded::profile::Profile;
+
 /// The binary under test.
 pub const BINARY: &str = env!("CARGO_BIN_EXE_footlights");
 
@@ -266,6 +269,21 @@ pub fn path_without(hidden: &[&str]) -> tempfile::TempDir {
         }
     }
     links
+}
+
+/// The workshop's cluster in this process, every pod ready, and its Gateway's URL.
+pub async fn workshop() -> (EmbeddedCluster, String) {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let cluster = EmbeddedCluster::start(Profile::Workshop.into())
+        .await
+        .unwrap();
+    let gateways = cluster.gateways();
+    let mut changes = gateways.changes();
+    while !gateways.settled() {
+        changes.changed().await.unwrap();
+    }
+    let url = gateways.list()[0].url();
+    (cluster, url)
 }
 
 /// Says on the test's output that something was left out, and why.

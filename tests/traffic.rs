@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use footlights::audience::{Glyph, Reply, Sample, Smiley, face::Body};
 use footlights::cluster::{self, apply};
 use footlights::embedded::EmbeddedCluster;
-use footlights::embedded::profile::Profile;
 use footlights::engine::Event;
 use footlights::manifest;
 use footlights::sample::Sampler;
@@ -14,6 +13,8 @@ use footlights::script::expect::{Cells, Scope};
 use kube::discovery::Discovery;
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
+
+use crate::harness::workshop;
 
 struct World {
     cluster: EmbeddedCluster,
@@ -26,16 +27,7 @@ struct World {
 
 impl World {
     async fn start() -> Self {
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let cluster = EmbeddedCluster::start(Profile::Workshop.into())
-            .await
-            .unwrap();
-        let gateways = cluster.gateways();
-        let mut changes = gateways.changes();
-        while !gateways.settled() {
-            changes.changed().await.unwrap();
-        }
-        let url = gateways.list()[0].url();
+        let (cluster, url) = workshop().await;
         let client = cluster::client(cluster.kubeconfig()).await.unwrap();
         let discovery = Discovery::new(client.clone())
             .run_aggregated()

@@ -11,8 +11,8 @@ use std::sync::OnceLock;
 use kube_cel::Validator;
 use serde_json::Value;
 
-use super::crd;
 use super::resource::{Origin, Resource};
+use super::schema::{Kind, built_in as kubernetes};
 use super::status::{ApiError, FieldError};
 
 /// What becomes of fields that the schema does not know (`fieldValidation`).
@@ -69,7 +69,7 @@ pub fn decode(
         schema.mistyped(object)
     } else {
         // The metadata of every kind is read by Go.
-        super::schema::built_in::object_meta().mistyped(&object["metadata"])
+        kubernetes::object_meta().mistyped(&object["metadata"])
     };
     if let Some((field, wanted, found)) = mistyped {
         let found = if found == "boolean" { "bool" } else { found };
@@ -94,8 +94,8 @@ pub fn decode(
     }
 }
 
-fn go_type(kind: super::schema::Kind) -> &'static str {
-    use super::schema::Kind;
+/// The word that Go has for a type, near enough to its own message.
+fn go_type(kind: Kind) -> &'static str {
     match kind {
         Kind::Integer => "int32",
         Kind::Boolean => "bool",
@@ -138,7 +138,7 @@ pub fn admit(
     Err(ApiError::invalid(&resource.qualified_kind(), name, &causes))
 }
 
-/// Defaults alone, as a client that prepares objects in tests wants them.
+/// Defaults alone: tests put objects into a store past the API.
 #[cfg(test)]
 pub fn default(resource: &Resource, object: &mut Value) {
     resource.definition.schema().default(object);
@@ -184,12 +184,10 @@ fn broken_rules(resource: &Resource, object: &Value, before: Option<&Value>) -> 
 fn at_path<'a>(object: &'a Value, path: &str) -> &'a Value {
     let mut at = object;
     for step in path.split(['.', '[']).filter(|s| !s.is_empty()) {
-        at = match step.strip_suffix(']') {
-            Some(index) => match index.parse::<usize>() {
-                Ok(index) => &at[index],
-                Err(_) => &at[index],
-            },
-            None => &at[step],
+        let step = step.trim_end_matches(']');
+        at = match step.parse::<usize>() {
+            Ok(index) if at.is_array() => &at[index],
+            _ => &at[step],
         };
     }
     at
@@ -204,11 +202,6 @@ fn type_word(value: &Value) -> Value {
         Value::Number(_) => "integer",
         Value::Bool(_) => "boolean",
     })
-}
-
-/// What is wrong with a CRD beyond its own schema.
-fn validate_crd(object: &Value, causes: &mut Vec<FieldError>) {
-    causes.extend(crd::validate(object));
 }
 
 #[cfg(test)]

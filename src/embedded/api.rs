@@ -19,9 +19,9 @@ use super::body::{Body, BoxError, boxed, full};
 use super::credentials::Credentials;
 use super::hub::Hub;
 use super::kubelet::{self, Logs};
+use super::percent::decode_query;
 use super::proxy::Proxy;
 use super::rest::{self, LogRequest, ProxyRequest, Reply};
-use super::routing::matching::decode;
 use super::serve::{Protocol, Stopped, Transport, serve};
 use super::status::ApiError;
 use super::watch::{WatchSpec, error_event};
@@ -124,7 +124,7 @@ impl Api {
             .split('&')
             .filter(|pair| !pair.is_empty())
             .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-            .map(|(key, value)| (decode(key), decode(value)))
+            .map(|(key, value)| (decode_query(key), decode_query(value)))
             .collect();
         let mut read = rest::Request {
             method: request.method().to_string(),
@@ -185,6 +185,8 @@ impl Api {
                     return;
                 }
             }
+            let mut bookmarks_due = tokio::time::interval(BOOKMARK_EVERY);
+            bookmarks_due.reset();
             loop {
                 if sender.is_closed() {
                     return;
@@ -197,7 +199,7 @@ impl Api {
                 let bookmarks = watch.spec().bookmarks;
                 tokio::select! {
                     changed = revisions.changed() => if changed.is_err() { return },
-                    () = tokio::time::sleep(BOOKMARK_EVERY), if bookmarks => {
+                    _ = bookmarks_due.tick(), if bookmarks => {
                         events = vec![watch.bookmark()];
                         continue;
                     }

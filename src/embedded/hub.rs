@@ -67,8 +67,7 @@ impl Hub {
     pub fn change<T>(&self, change: impl FnOnce(&mut State, &str) -> T) -> T {
         let mut inner = self.lock();
         let now = now();
-        let stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-        let result = change(&mut inner.state, &stamp);
+        let result = change(&mut inner.state, &rest::stamp(&now));
         self.settle(&mut inner, Since::LastTime, &now);
         result
     }
@@ -115,7 +114,6 @@ impl Hub {
     }
 
     fn settle(&self, inner: &mut Inner, since: Since, now: &jiff::Timestamp) {
-        let stamp = now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
         let since = match since {
             Since::LastTime => *self.revision.borrow(),
             Since::Ever => 0,
@@ -123,7 +121,7 @@ impl Hub {
         if since == inner.state.store.revision() {
             return;
         }
-        reconcile(&mut inner.state, &inner.facts, since, &stamp);
+        reconcile(&mut inner.state, &inner.facts, since, &rest::stamp(now));
         if Touched::since(&inner.state.store, since).routing() {
             let table = Arc::new(routing::compile(&inner.state.store));
             *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;

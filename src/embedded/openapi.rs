@@ -8,6 +8,7 @@ mod v2;
 use serde_json::{Map, Value, json};
 
 use super::discovery::served;
+use super::fingerprint::fnv;
 use super::resource::{Origin, Registry, Resource};
 pub use v2::{MEDIA_TYPE as V2_MEDIA_TYPE, document as v2};
 
@@ -27,23 +28,16 @@ pub fn index(registry: &Registry) -> Value {
 
 /// Built-in kinds change with the program only, custom ones with their schema.
 fn hash(registry: &Registry, group: &str, version: &str) -> u64 {
-    let mut hash = fnv(env!("CARGO_PKG_VERSION").as_bytes(), 0xcbf2_9ce4_8422_2325);
+    let mut pieces = vec![env!("CARGO_PKG_VERSION").to_owned()];
     for resource in served(registry, group, version) {
-        hash = fnv(resource.id.as_bytes(), hash);
+        pieces.push(resource.id.to_string());
         if resource.origin == Origin::Custom
             && let Some(version) = resource.version(version)
         {
-            hash = fnv(version.definition.json().to_string().as_bytes(), hash);
+            pieces.push(version.definition.json().to_string());
         }
     }
-    hash
-}
-
-/// FNV-1a.
-fn fnv(bytes: &[u8], start: u64) -> u64 {
-    bytes.iter().fold(start, |hash, byte| {
-        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    })
+    fnv(pieces.iter().map(|piece| piece.as_bytes()))
 }
 
 /// `/openapi/v3/apis/GROUP/VERSION`, if it is served.

@@ -361,7 +361,8 @@ fn on_resource(
     }
 }
 
-fn stamp(now: &jiff::Timestamp) -> String {
+/// A time as objects have it: RFC 3339 to the second.
+pub fn stamp(now: &jiff::Timestamp) -> String {
     now.strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
 }
 

@@ -5,7 +5,6 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::names::check_labels;
-use super::validate_crd;
 use crate::embedded::crd::{self, CRDS};
 use crate::embedded::status::FieldError;
 
@@ -22,10 +21,9 @@ pub fn default(id: &str, object: &mut Value, before: Option<&Value>) {
         "namespaces" => {
             let name = object["metadata"]["name"].clone();
             object["metadata"]["labels"]["kubernetes.io/metadata.name"] = name;
-            if before.is_none() {
-                set_absent(&mut object["spec"], "finalizers", json!(["kubernetes"]));
-            } else if let Some(before) = before {
-                object["spec"] = before["spec"].clone();
+            match before {
+                None => set_absent(&mut object["spec"], "finalizers", json!(["kubernetes"])),
+                Some(before) => object["spec"] = before["spec"].clone(),
             }
             set_absent(&mut object["status"], "phase", json!("Active"));
         }
@@ -206,7 +204,7 @@ pub fn validate(id: &str, object: &Value, before: Option<&Value>, causes: &mut V
         }
         "services" => validate_service(object, before, causes),
         "configmaps" | "secrets" => validate_data(object, before, causes),
-        CRDS => validate_crd(object, causes),
+        CRDS => causes.extend(crd::validate(object)),
         _ => {}
     }
 }

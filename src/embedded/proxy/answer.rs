@@ -4,6 +4,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use crate::embedded::body::{Body, full};
+use crate::embedded::percent;
 use crate::embedded::routing::decide::Refusal;
 
 /// An error. A gRPC call gets its status as trailers that stand alone ("Trailers-Only"), as Envoy
@@ -18,7 +19,9 @@ pub fn refusal(refusal: &Refusal, grpc: bool) -> Response<Body> {
     headers.insert(header::CONTENT_TYPE, kind);
     let status = HeaderValue::from(u16::from(refusal.grpc));
     headers.insert(HeaderName::from_static("grpc-status"), status);
-    if let Ok(message) = HeaderValue::from_str(&percent_encoded(&refusal.why)) {
+    // It holds printable ASCII but for `%`.
+    let why = percent::encode(&refusal.why, |b| matches!(b, b' '..=b'~') && b != b'%');
+    if let Ok(message) = HeaderValue::from_str(&why) {
         headers.insert(HeaderName::from_static("grpc-message"), message);
     }
     response
@@ -41,14 +44,4 @@ pub fn redirect(status: u16, location: &str) -> Response<Body> {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
-}
-
-/// `grpc-message` holds printable ASCII but for `%`; the rest is percent-encoded.
-fn percent_encoded(text: &str) -> String {
-    text.bytes()
-        .map(|b| match b {
-            b' '..=b'~' if b != b'%' => char::from(b).to_string(),
-            other => format!("%{other:02X}"),
-        })
-        .collect()
 }

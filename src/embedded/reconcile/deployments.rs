@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::events::{Happening, tell};
 use super::lifecycle::retire;
 use super::{all, keep_transition_times};
+use crate::embedded::fingerprint::fnv;
 use crate::embedded::rest::State;
 use crate::embedded::routing::compile::is_ready;
 use crate::embedded::store::{Key, Object};
@@ -64,10 +65,7 @@ fn owner_reference(kind: &str, owner: &Value) -> Value {
 /// Ten characters that stand for a pod template, in the alphabet of generated names.
 fn template_hash(template: &Value) -> String {
     const ALPHABET: &[u8] = b"bcdfghjklmnpqrstvwxz2456789";
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for byte in template.to_string().bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3);
-    }
+    let hash = fnv([template.to_string().as_bytes()]);
     (0..10)
         .map(|i| char::from(ALPHABET[(hash >> (i * 5)) as usize % ALPHABET.len()]))
         .collect()

@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use serde_json::{Value, json};
 
 use super::{Controlled, Facts, all, items, keep_transition_times};
+use crate::embedded::fingerprint::fnv;
 use crate::embedded::rest::State;
 use crate::embedded::routing::attach::{
     self, AttachedRoute, Attachment, GATEWAY_CLASSES, GATEWAYS, supported_kinds,
@@ -268,9 +269,7 @@ fn service_name(me: &Subject<'_>) -> String {
         }
         _ => {
             let seed = format!("{}/{}", me.reference.namespace, me.reference.name);
-            let hash = seed.bytes().fold(0x811c_9dc5_u32, |h, b| {
-                (h ^ u32::from(b)).wrapping_mul(0x0100_0193)
-            });
+            let hash = fnv([seed.as_bytes()]) as u32;
             format!(
                 "envoy-{}-{}-{hash:08x}",
                 me.reference.namespace, me.reference.name

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::{Reply, Request, State, Target, existing};
+use crate::embedded::percent;
 use crate::embedded::routing::compile;
 use crate::embedded::status::ApiError;
 
@@ -170,13 +171,7 @@ fn service_endpoints(state: &State, service: &Value, port: &str) -> Vec<SocketAd
     found.map_or_else(Vec::new, |p| compile::endpoints(&state.store, service, p))
 }
 
-/// Percent-encodes a query's name or value.
+/// A query's name or value.
 fn encode(text: &str) -> String {
-    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.~".contains(&b);
-    text.bytes()
-        .map(|b| match plain(b) {
-            true => char::from(b).to_string(),
-            false => format!("%{b:02X}"),
-        })
-        .collect()
+    percent::encode(text, |b| b.is_ascii_alphanumeric() || b"-_.~".contains(&b))
 }

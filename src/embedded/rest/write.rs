@@ -15,15 +15,12 @@ use crate::embedded::store::{Key, Object};
 const MOST_OBJECTS: usize = 50_000;
 
 /// A write that is under way.
-pub struct Write<'a> {
-    /// The request.
-    pub request: &'a Request,
-    /// What it is on.
-    pub target: &'a Target,
+struct Write<'a> {
+    request: &'a Request,
+    target: &'a Target,
     /// The object as it is, if there is one.
-    pub before: Option<Object>,
-    /// The time.
-    pub now: &'a str,
+    before: Option<Object>,
+    now: &'a str,
 }
 
 /// Whether `managedFields` is still to be written.
@@ -33,7 +30,16 @@ enum Owners {
     Known,
 }
 
-impl Write<'_> {
+impl<'a> Write<'a> {
+    fn new(request: &'a Request, target: &'a Target, before: Option<Object>, now: &'a str) -> Self {
+        Write {
+            request,
+            target,
+            before,
+            now,
+        }
+    }
+
     fn writer<'w>(&'w self, api_version: &'w str) -> Writer<'w> {
         Writer {
             manager: self.request.manager(),
@@ -77,12 +83,7 @@ pub fn create(
     if state.store.get(&key).is_some() {
         return Err(ApiError::already_exists(&target.resource.id, &key.name));
     }
-    let write = Write {
-        request,
-        target,
-        before: None,
-        now,
-    };
+    let write = Write::new(request, target, None, now);
     let warnings = decode(&write, &mut object)?;
     let stored = store(state, &write, object, Owners::Track)?;
     Ok(Reply::warned(201, target.present(&stored), warnings))
@@ -101,12 +102,7 @@ pub fn replace(
     check_identity(&object, target)?;
     check_name(&object, name)?;
     metadata(&mut object)?.insert("name".to_owned(), json!(name));
-    let write = Write {
-        request,
-        target,
-        before: Some(before),
-        now,
-    };
+    let write = Write::new(request, target, Some(before), now);
     let warnings = decode(&write, &mut object)?;
     let stored = store(state, &write, object, Owners::Track)?;
     Ok(Reply::warned(200, target.present(&stored), warnings))
@@ -129,12 +125,7 @@ pub fn patch(
     check_identity(&object, target)?;
     check_name(&object, name)?;
     metadata(&mut object)?.insert("name".to_owned(), json!(name));
-    let write = Write {
-        request,
-        target,
-        before: Some(before),
-        now,
-    };
+    let write = Write::new(request, target, Some(before), now);
     let shown = object.to_string();
     let warnings = decode(&write, &mut object).map_err(|error| error.in_patch(&shown))?;
     let stored = store(state, &write, object, Owners::Track)?;
@@ -206,12 +197,7 @@ fn apply_patch(
         check_namespace(state, target, name)?;
     }
     let code = if before.is_some() { 200 } else { 201 };
-    let write = Write {
-        request,
-        target,
-        before,
-        now,
-    };
+    let write = Write::new(request, target, before, now);
     let warnings = decode(&write, &mut config)?;
     let force = if request.flag("force") {
         Force::Yes
@@ -238,12 +224,7 @@ pub fn store_scaled(
     object: Value,
     now: &str,
 ) -> Result<Object, ApiError> {
-    let write = Write {
-        request,
-        target,
-        before: Some(before),
-        now,
-    };
+    let write = Write::new(request, target, Some(before), now);
     store(state, &write, object, Owners::Track)
 }
 

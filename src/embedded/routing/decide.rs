@@ -258,13 +258,12 @@ impl RouteTable {
             .filter(counts)
             .map(|b| b.weight)
             .sum();
+        if total == 0 && linkerd && !action.backends.is_empty() {
+            return Err(Refusal::new(504, "no backend is available"));
+        }
+        let weightless = || broken(asked.flavor, "the rule has no backend with a weight");
         if total == 0 {
-            let status = if linkerd && !action.backends.is_empty() {
-                return Err(Refusal::new(504, "no backend is available"));
-            } else {
-                "the rule has no backend with a weight"
-            };
-            return Err(broken(asked.flavor, status));
+            return Err(weightless());
         }
         let mut ticket = dice.u32(..total);
         let mut candidates = action.backends.iter().filter(counts);
@@ -273,7 +272,7 @@ impl RouteTable {
             ticket = ticket.saturating_sub(b.weight);
             hit
         });
-        chosen.ok_or_else(|| broken(asked.flavor, "the rule has no backend with a weight"))
+        chosen.ok_or_else(weightless)
     }
 
     fn has_endpoints(&self, backend: &Backend) -> bool {

@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use regex::Regex;
 
 use super::decide::RequestHead;
+use crate::embedded::percent::decode_query;
 
 /// A text to match.
 #[derive(Clone, Debug)]
@@ -130,35 +131,8 @@ fn query_value(query: &str, name: &str) -> Option<String> {
     query
         .split('&')
         .map(|pair| pair.split_once('=').unwrap_or((pair, "")))
-        .find(|(key, _)| decode(key) == name)
-        .map(|(_, value)| decode(value))
-}
-
-/// Decodes `%XX` and `+` of a query string.
-pub fn decode(text: &str) -> String {
-    let mut bytes = Vec::with_capacity(text.len());
-    let mut rest = text.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escaped = match (first, tail) {
-            (b'%', [a, b, ..]) => hex(*a).zip(hex(*b)).map(|(a, b)| a * 16 + b),
-            _ => None,
-        };
-        match (escaped, first) {
-            (Some(byte), _) => {
-                bytes.push(byte);
-                rest = &tail[2..];
-                continue;
-            }
-            (None, b'+') => bytes.push(b' '),
-            (None, other) => bytes.push(*other),
-        }
-        rest = tail;
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-fn hex(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).map(|d| d as u8)
+        .find(|(key, _)| decode_query(key) == name)
+        .map(|(_, value)| decode_query(value))
 }
 
 #[cfg(test)]

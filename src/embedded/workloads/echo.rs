@@ -10,7 +10,7 @@ use axum::http::{HeaderName, HeaderValue, Request, Response, StatusCode, Version
 use serde_json::json;
 use tonic::Status;
 
-use super::super::routing::matching::decode;
+use super::super::percent::decode_query;
 use super::super::serve::Protocol;
 use super::{Container, Log, Running, Workload};
 
@@ -74,7 +74,7 @@ async fn answer(echo: Arc<Service>, request: Request<Body>) -> Response<Body> {
         text.split('&')
             .filter_map(|p| p.split_once('='))
             .find(|(key, _)| *key == name)
-            .map(|(_, value)| decode(value))
+            .map(|(_, value)| decode_query(value))
     };
     if let Some(delay) = query("delay").as_deref().and_then(go_duration) {
         tokio::time::sleep(delay.min(MOST_DELAY)).await;

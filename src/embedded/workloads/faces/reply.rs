@@ -8,6 +8,7 @@ use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::super::Container;
+use crate::embedded::percent;
 
 /// A container's name for itself and for its users.
 #[derive(Clone, Debug)]
@@ -50,7 +51,7 @@ pub struct Call {
 impl Call {
     /// Reads a request's head; the body is never looked at.
     pub fn read(request: &Request<Body>) -> Self {
-        let path = percent_decoded(request.uri().path());
+        let path = percent::decode(request.uri().path());
         let query = request.uri().query().unwrap_or("");
         let number = |name: &str| {
             query
@@ -169,14 +170,6 @@ fn canonical(name: &str) -> String {
             c
         })
         .collect()
-}
-
-fn percent_decoded(path: &str) -> String {
-    if path.contains('%') {
-        crate::embedded::routing::matching::decode(&path.replace('+', "%2B"))
-    } else {
-        path.to_owned()
-    }
 }
 
 /// Go's encoder writes `&`, `<` and `>` as escapes.
