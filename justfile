@@ -33,6 +33,6 @@ snap:
 deny:
     cargo deny --offline check licenses bans sources
 
-# The reader of scripts on any bytes, for a minute; needs cargo-fuzz and a nightly toolchain.
+# Each fuzz target for a minute; needs cargo-fuzz and a nightly toolchain.
 fuzz:
-    cargo +nightly fuzz run read -- -max_total_time=60 -max_len=4096
+    for target in read patch crd routes grpc; do cargo +nightly fuzz run $target -- -max_total_time=60 -max_len=4096 || exit 1; done

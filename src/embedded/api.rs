@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::channel::mpsc;
 use futures::{SinkExt, StreamExt};
-use http::{HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use http_body_util::{BodyExt, LengthLimitError, Limited, StreamBody};
 use hyper::body::{Frame, Incoming};
 use serde_json::Value;
@@ -77,6 +77,7 @@ pub async fn run(
 impl Api {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let known = etag_of(&request);
+        let headers = request.headers().clone();
         let request = match self.read(request).await {
             Ok(request) => request,
             Err(error) => return refused(&error),
@@ -99,7 +100,7 @@ impl Api {
             }) => document(code, media_type, &body, &warnings),
             Ok(Reply::Bytes(media_type, bytes)) => respond(200, media_type, full(bytes)),
             Ok(Reply::Text(code, text)) => respond(code, "text/plain", full(text)),
-            Ok(Reply::Proxy(to)) => self.pass_on(request, to).await,
+            Ok(Reply::Proxy(to)) => self.pass_on(request, headers, to).await,
             Ok(Reply::Watch(spec)) => self.watch(spec),
             Ok(Reply::Log(asked)) => self.log(asked),
         }
@@ -150,17 +151,23 @@ impl Api {
     }
 
     /// A request through the API server to a Service or pod.
-    async fn pass_on(&self, request: rest::Request, to: ProxyRequest) -> Response<Body> {
+    async fn pass_on(
+        &self,
+        request: rest::Request,
+        mut headers: HeaderMap,
+        to: ProxyRequest,
+    ) -> Response<Body> {
         let outgoing = Request::builder()
             .method(request.method.as_str())
             .uri(&to.path)
-            .header(header::HOST, "localhost")
-            .header(header::CONTENT_TYPE, request.content_type)
-            .header(header::USER_AGENT, request.user_agent)
             .body(full(request.body));
-        let Ok(outgoing) = outgoing else {
+        let Ok(mut outgoing) = outgoing else {
             return refused(&ApiError::bad_request("the path to proxy to is not valid"));
         };
+        // The token is for the API server alone.
+        headers.remove(header::AUTHORIZATION);
+        headers.insert(header::HOST, HeaderValue::from_static("localhost"));
+        *outgoing.headers_mut() = headers;
         let at = to.endpoints[fastrand::usize(..to.endpoints.len())];
         self.proxy.straight_to(outgoing, at).await
     }

@@ -187,6 +187,9 @@ fn tls(hub: &Arc<Hub>, port: &Port) -> Arc<rustls::ServerConfig> {
     Arc::new(config)
 }
 
+/// Certificates that are kept ready.
+const MOST_CERTIFICATES: usize = 64;
+
 /// Chooses the certificate of the listener that the client's server name leads to, as the route
 /// table has it now.
 #[derive(Debug)]
@@ -209,8 +212,9 @@ impl ResolvesServerCert for Certificates {
             return Some(key.clone());
         }
         let key = Arc::new(certified(certificate)?);
-        // Certificates are renewed, not collected.
-        known.clear();
+        if known.len() >= MOST_CERTIFICATES {
+            known.clear();
+        }
         known.insert(certificate.clone(), key.clone());
         Some(key)
     }

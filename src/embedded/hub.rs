@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
-use super::reconcile::{Facts, Touched, reconcile};
+use super::reconcile::{Facts, reconcile};
 use super::resource::Registry;
 use super::rest::{self, Reply, Request, State};
 use super::routing::table::ObjectRef;
@@ -45,7 +45,7 @@ impl Hub {
             inner: Mutex::new(Inner {
                 state: State {
                     store: Store::new(seed),
-                    registry: Registry::built_in(),
+                    registry: Arc::new(Registry::built_in()),
                 },
                 facts: Facts::default(),
             }),
@@ -56,6 +56,11 @@ impl Hub {
 
     /// Answers an API request. When a write returns, controllers have run and the route table is new.
     pub fn request(&self, request: &Request) -> Result<Reply, ApiError> {
+        // Long documents are written while others have the lock.
+        let registry = self.lock().state.registry.clone();
+        if let Some(reply) = rest::about_the_server(&registry, request) {
+            return Ok(reply);
+        }
         let mut inner = self.lock();
         let now = now();
         let reply = rest::handle(&mut inner.state, request, &now)?;
@@ -121,9 +126,9 @@ impl Hub {
         if since == inner.state.store.revision() {
             return;
         }
-        reconcile(&mut inner.state, &inner.facts, since, &rest::stamp(now));
-        if Touched::since(&inner.state.store, since).routing() {
-            let table = Arc::new(routing::compile(&inner.state.store));
+        let routes = reconcile(&mut inner.state, &inner.facts, since, &rest::stamp(now));
+        if let Some(routes) = routes {
+            let table = Arc::new(routing::compile(&inner.state.store, &routes));
             *self.table.write().unwrap_or_else(PoisonError::into_inner) = table;
         }
         self.revision.send_replace(inner.state.store.revision());

@@ -1,6 +1,6 @@
 //! The node: runs each pod's workload, and writes what became of it into the pod's status.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, logs: Logs, mut stopped: Stopped) 
             pods.map(|(k, o)| (k.clone(), o.clone())).collect()
         });
         let uid = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap_or("").to_owned();
-        let alive: Vec<String> = pods.iter().map(|(_, p)| uid(p)).collect();
+        let alive: HashSet<String> = pods.iter().map(|(_, p)| uid(p)).collect();
         running.retain(|u, _| alive.contains(u));
         ending.retain(|u| alive.contains(u));
         lock(&logs).retain(|u, _| alive.contains(u));
@@ -125,8 +125,13 @@ async fn start(
             log: log.clone(),
         };
         let Some(workload) = workloads::find(&container) else {
-            report_unknown_image(hub, pod, image);
-            statuses.push(container_status(spec, Err(image)));
+            let why = format!(
+                "Failed to pull image \"{image}\": the embedded cluster has no such image; it runs {}",
+                workloads::known()
+            );
+            report(hub, pod, &why);
+            let message = format!("the embedded cluster has no image {image}");
+            statuses.push(container_status(spec, Err(("ImagePullBackOff", message))));
             continue;
         };
         let declared = spec["ports"].as_array().into_iter().flatten();
@@ -136,11 +141,17 @@ async fn start(
         if container_ports.is_empty() {
             container_ports.push(u64::from(workload.default_port));
         }
+        let mut outcome = Ok(());
         for port in container_ports {
             let bound = TcpListener::bind(("127.0.0.1", 0)).await;
-            let Some((listener, address)) = bound.and_then(|l| l.local_addr().map(|a| (l, a))).ok()
-            else {
-                continue;
+            let (listener, address) = match bound.and_then(|l| l.local_addr().map(|a| (l, a))) {
+                Ok(bound) => bound,
+                Err(error) => {
+                    let why = format!("cannot listen for port {port}: {error}");
+                    report(hub, pod, &why);
+                    outcome = Err(("CreateContainerError", why));
+                    break;
+                }
             };
             let (stop, stopped) = stop();
             let router = workload.router.clone();
@@ -161,7 +172,7 @@ async fn start(
             stops.push(stop);
             ports.push(format!("{port}={address}"));
         }
-        statuses.push(container_status(spec, Ok(())));
+        statuses.push(container_status(spec, outcome));
     }
     let uid = pod["metadata"]["uid"].clone();
     hub.change(|state, now| {
@@ -199,15 +210,16 @@ fn environment(spec: &Value, pod: &Value, ip: &str) -> BTreeMap<String, String> 
     env
 }
 
-fn container_status(spec: &Value, outcome: Result<(), &str>) -> Value {
+/// The status of a container that runs, or waits for a reason.
+fn container_status(spec: &Value, outcome: Result<(), (&str, String)>) -> Value {
+    let runs = outcome.is_ok();
     let state = match outcome {
         Ok(()) => json!({"running": {}}),
-        Err(image) => json!({"waiting": {"reason": "ImagePullBackOff",
-            "message": format!("the embedded cluster has no image {image}")}}),
+        Err((reason, message)) => json!({"waiting": {"reason": reason, "message": message}}),
     };
     let image = &spec["image"];
-    json!({"name": spec["name"], "image": image, "imageID": image, "ready": outcome.is_ok(),
-           "started": outcome.is_ok(), "restartCount": 0, "state": state, "lastState": {}})
+    json!({"name": spec["name"], "image": image, "imageID": image, "ready": runs,
+           "started": runs, "restartCount": 0, "state": state, "lastState": {}})
 }
 
 /// Guaranteed pods, whose every limit is its request, are not told apart.
@@ -247,16 +259,12 @@ fn pod_status(containers: &[Value], ip: &str, start: &Value, qos: &str, now: &st
     })
 }
 
-fn report_unknown_image(hub: &Hub, pod: &Value, image: &str) {
-    let message = format!(
-        "Failed to pull image \"{image}\": the embedded cluster has no such image; it runs {}",
-        workloads::known()
-    );
+fn report(hub: &Hub, pod: &Value, message: &str) {
     hub.change(|state, now| {
         let happening = Happening {
             kind: "Warning",
             reason: "Failed",
-            message: &message,
+            message,
             component: "kubelet",
         };
         tell(state, pod, happening, now);

@@ -105,7 +105,6 @@ const CONTAINER: Table = &[
     (5, "workingDir", Text),
     (6, "ports", Many(CONTAINER_PORT)),
     (7, "env", Many(VARIABLE)),
-    (8, "resources", Empty),
     (13, "terminationMessagePath", Text),
     (14, "imagePullPolicy", Text),
     (16, "stdin", Bool),
@@ -121,7 +120,6 @@ const POD_SPEC: Table = &[
     (8, "serviceAccountName", Text),
     (9, "serviceAccount", Text),
     (10, "nodeName", Text),
-    (14, "securityContext", Empty),
 ];
 const POD: Table = &[
     (1, "metadata", One(META)),

@@ -5,11 +5,13 @@ mod headers;
 mod upstream;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Request, Response, Uri, Version, request};
+use tokio::sync::Semaphore;
 
 use self::headers::{edit, is_grpc, remove_hop_by_hop};
 use self::upstream::Upstream;
@@ -23,10 +25,14 @@ const MOST_KEPT: usize = 1 << 20;
 /// A body that takes longer than this streams on: a stream of messages need not end.
 const GATHER_FOR: Duration = Duration::from_millis(100);
 
+/// Copies of requests that are under way at once.
+const MOST_MIRRORS: usize = 1_000;
+
 /// Sends requests to pods.
 #[derive(Clone, Debug)]
 pub struct Proxy {
     upstream: Upstream,
+    mirrors: Arc<Semaphore>,
 }
 
 /// A request's parts but for its body, and where its response's time runs out.
@@ -58,6 +64,7 @@ impl Proxy {
     pub fn new() -> Self {
         Proxy {
             upstream: Upstream::new(),
+            mirrors: Arc::new(Semaphore::new(MOST_MIRRORS)),
         }
     }
 
@@ -140,7 +147,10 @@ impl Proxy {
         }
         match self.try_all(&outgoing, &mut payload).await {
             Ok(response) => returned(response, &outgoing),
-            Err(refusal) => answer::refusal(&refusal, outgoing.grpc),
+            Err(refusal) => {
+                let refusal = refusal.by(outgoing.forward.flavor);
+                answer::refusal(&refusal, outgoing.grpc)
+            }
         }
     }
 
@@ -235,8 +245,13 @@ impl Proxy {
         }
     }
 
-    /// Sends a copy; nobody waits for its answer.
+    /// Sends a copy; nobody waits for its answer. Past the bound there are no copies: a mirror that
+    /// is slow must not fill the memory.
     fn mirror(&self, outgoing: &Outgoing, mirror: &MirrorTo, body: Bytes) {
+        let Ok(permit) = self.mirrors.clone().try_acquire_owned() else {
+            tracing::debug!(to = %mirror.to, "too many copies under way");
+            return;
+        };
         let copy = Outgoing {
             parts: outgoing.parts.clone(),
             forward: Forward::straight(mirror.to, outgoing.forward.path_and_query.clone()),
@@ -246,6 +261,7 @@ impl Proxy {
         };
         let (proxy, to, http2) = (self.clone(), mirror.to, mirror.http2);
         tokio::spawn(async move {
+            let _permit = permit;
             let sent = proxy.send(&copy, to, http2, full(body));
             let until = Instant::now() + Duration::from_secs(15);
             if let Some(Ok(response)) = before(Some(until), sent).await {

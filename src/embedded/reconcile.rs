@@ -19,10 +19,10 @@ use serde_json::{Value, json};
 
 use super::crd::CRDS;
 use super::rest::State;
-use super::routing::attach::attach_all;
+use super::routing::attach::{AttachedRoute, attach_all};
 use super::routing::flavor::Flavor;
 use super::routing::table::ObjectRef;
-use super::store::{ChangeKind, Key, Object, Store};
+use super::store::{Change, ChangeKind, Key, Object, Store, same_but_for_metadata_and_status};
 
 /// What the controllers cannot read from the store: where Gateways' listeners are bound.
 #[derive(Clone, Debug, Default)]
@@ -35,10 +35,17 @@ pub struct Facts {
 const ROUNDS: usize = 20;
 
 /// Brings the store to rest after the changes since a revision: runs the controllers that these
-/// concern until none changes anything.
-pub fn reconcile(state: &mut State, facts: &Facts, since: u64, now: &str) {
+/// concern until none changes anything. Returns the routes with their parents if the data plane may
+/// have to change.
+pub fn reconcile(
+    state: &mut State,
+    facts: &Facts,
+    since: u64,
+    now: &str,
+) -> Option<Vec<AttachedRoute>> {
     let mut since = since;
-    for _ in 0..ROUNDS {
+    let mut routes = None;
+    for round in 0..ROUNDS {
         let touched = Touched::since(&state.store, since);
         since = state.store.revision();
         if touched.any(&[CRDS]) {
@@ -53,21 +60,26 @@ pub fn reconcile(state: &mut State, facts: &Facts, since: u64, now: &str) {
         if touched.any(&["services", "pods"]) {
             services::reconcile(state, now);
         }
-        if touched.routing() {
+        // A status that somebody wrote is put right; those that controllers wrote are right.
+        if touched.routing() || (round == 0 && touched.routing_statuses()) {
             let attached = attach_all(&state.store);
             routes::reconcile(state, &attached, now);
             gateways::reconcile(state, facts, &attached, now);
+            routes = Some(attached);
         }
         if state.store.revision() == since {
-            return;
+            break;
         }
     }
+    routes
 }
 
 /// What has changed, as far as it decides which controllers run.
 #[derive(Debug, Default)]
-pub struct Touched {
+struct Touched {
     resources: BTreeSet<Arc<str>>,
+    /// Resources of which something besides the status of an object has changed.
+    specs: BTreeSet<Arc<str>>,
     /// Something was deleted, is being deleted, or has an owner.
     lifecycle: bool,
     /// More changed than the log holds.
@@ -76,7 +88,7 @@ pub struct Touched {
 
 impl Touched {
     /// By the changes after a revision.
-    pub fn since(store: &Store, revision: u64) -> Self {
+    fn since(store: &Store, revision: u64) -> Self {
         let mut touched = Touched::default();
         let Ok(changes) = store.changes_since(revision) else {
             return Touched {
@@ -87,6 +99,9 @@ impl Touched {
         };
         for change in changes {
             touched.resources.insert(change.key.resource.clone());
+            if !is_of_status_only(change) {
+                touched.specs.insert(change.key.resource.clone());
+            }
             let metadata = &change.object["metadata"];
             touched.lifecycle |= change.kind == ChangeKind::Deleted
                 || metadata["deletionTimestamp"].is_string()
@@ -100,21 +115,41 @@ impl Touched {
     }
 
     /// True if the data plane may have to change.
-    pub fn routing(&self) -> bool {
+    fn routing(&self) -> bool {
         // Deployments tell which mesh is installed.
-        const READ: [&str; 6] = [
+        const READ: [&str; 5] = [
             "services",
-            "pods",
             "namespaces",
             "secrets",
             "deployments.apps",
             CRDS,
         ];
-        let gateway_api = |r: &Arc<str>| {
-            r.ends_with("gateway.networking.k8s.io") || r.ends_with("policy.linkerd.io")
-        };
-        self.any(&READ) || self.resources.iter().any(gateway_api)
+        let read = READ.iter().any(|r| self.specs.contains(*r));
+        // Only of pods does the status matter to the data plane.
+        self.any(&["pods"]) || read || self.specs.iter().any(is_of_gateway_api)
     }
+
+    /// True if a status that the Gateway API's controllers write has changed.
+    fn routing_statuses(&self) -> bool {
+        self.resources.iter().any(is_of_gateway_api)
+    }
+}
+
+fn is_of_gateway_api(resource: &Arc<str>) -> bool {
+    resource.ends_with("gateway.networking.k8s.io") || resource.ends_with("policy.linkerd.io")
+}
+
+fn is_of_status_only(change: &Change) -> bool {
+    let Some(before) = &change.before else {
+        return false;
+    };
+    let after = &change.object;
+    let labels_and_such = |o: &Value| {
+        let metadata = &o["metadata"];
+        ["labels", "annotations", "deletionTimestamp"].map(|f| metadata[f].clone())
+    };
+    same_but_for_metadata_and_status(before, after)
+        && labels_and_such(before) == labels_and_such(after)
 }
 
 /// All objects of a resource, to be changed while they are gone through.

@@ -26,12 +26,12 @@ pub use pod::{LogRequest, ProxyRequest};
 pub use write::is_finished;
 
 /// The objects and the kinds of one cluster.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct State {
     /// The objects.
     pub store: Store,
     /// The kinds.
-    pub registry: Registry,
+    pub registry: Arc<Registry>,
 }
 
 /// A request as the REST layer sees it.
@@ -203,16 +203,13 @@ impl Request {
     }
 }
 
-/// Answers a request, changing the state if it is a write. `now` is the wall clock.
+/// Answers a request on objects, changing the state if it is a write. `now` is the wall clock.
 pub fn handle(
     state: &mut State,
     request: &Request,
     now: &jiff::Timestamp,
 ) -> Result<Reply, ApiError> {
-    let segments: Vec<&str> = request.path.split('/').filter(|s| !s.is_empty()).collect();
-    if let Some(reply) = about_the_server(state, request, &segments) {
-        return reply;
-    }
+    let segments = segments(&request.path);
     if let Some(reply) = review::handle(request, &segments) {
         return reply;
     }
@@ -234,7 +231,10 @@ pub fn handle(
             )));
         }
     };
-    let mut scratch = dry_run.then(|| state.clone());
+    let mut scratch = dry_run.then(|| State {
+        store: state.store.without_log(),
+        registry: state.registry.clone(),
+    });
     let state = scratch.as_mut().unwrap_or(state);
     let mut reply = on_resource(state, request, &target, now)?;
     if let Reply::Json { warnings, .. } = &mut reply {
@@ -243,25 +243,22 @@ pub fn handle(
     Ok(reply)
 }
 
-fn about_the_server(
-    state: &State,
-    request: &Request,
-    segments: &[&str],
-) -> Option<Result<Reply, ApiError>> {
+/// Answers a request about the server itself: discovery, OpenAPI, health; none for any other.
+pub fn about_the_server(registry: &Registry, request: &Request) -> Option<Reply> {
     let aggregated =
         request.accept.contains("as=APIGroupDiscoveryList") && request.accept.contains("v=v2;");
-    let registry = &state.registry;
-    let body = match segments {
+    let segments = segments(&request.path);
+    let body = match segments[..] {
         [] => discovery::paths(registry),
         ["version"] => discovery::version(),
-        ["livez" | "readyz" | "healthz", ..] => return Some(Ok(Reply::Text(200, "ok".to_owned()))),
+        ["livez" | "readyz" | "healthz", ..] => return Some(Reply::Text(200, "ok".to_owned())),
         ["api" | "apis"] if aggregated => {
-            return Some(Ok(Reply::Json {
+            return Some(Reply::Json {
                 code: 200,
                 body: discovery::aggregated(registry, segments == ["api"]),
                 media_type: AGGREGATED,
                 warnings: Vec::new(),
-            }));
+            });
         }
         ["api"] => discovery::api_versions(),
         ["apis"] => discovery::api_groups(registry),
@@ -275,11 +272,15 @@ fn about_the_server(
         ["openapi", "v3", "apis", group, version] => openapi::document(registry, group, version)?,
         ["openapi", "v2"] => {
             let bytes = openapi::v2(registry);
-            return Some(Ok(Reply::Bytes(openapi::V2_MEDIA_TYPE, bytes)));
+            return Some(Reply::Bytes(openapi::V2_MEDIA_TYPE, bytes));
         }
         _ => return None,
     };
-    Some(Ok(Reply::ok(body)))
+    Some(Reply::ok(body))
+}
+
+fn segments(path: &str) -> Vec<&str> {
+    path.split('/').filter(|s| !s.is_empty()).collect()
 }
 
 fn locate(registry: &Registry, segments: &[&str]) -> Option<Target> {

@@ -11,17 +11,27 @@ use serde_json::{Value, json};
 pub type Object = Arc<Value>;
 
 /// Changes kept for watches that lag; older revisions are answered with `410 Expired`.
-const LOG_LIMIT: usize = 10_000;
+const LOG_LIMIT: usize = 1_000;
 
 /// What those changes' objects may weigh together.
-const LOG_BYTES: usize = 64 << 20;
+const LOG_BYTES: usize = 32 << 20;
+
+/// What a map takes for every eleven of its entries, however few it has: a node of a B-tree.
+const NODE: usize = 632;
 
 /// About how many bytes of memory an object takes.
 fn weight(value: &Value) -> usize {
-    32 + match value {
+    match value {
         Value::String(text) => text.len(),
-        Value::Array(items) => items.iter().map(weight).sum(),
-        Value::Object(fields) => fields.iter().map(|(k, v)| k.len() + weight(v)).sum(),
+        Value::Array(items) => items.iter().map(|v| 32 + weight(v)).sum(),
+        Value::Object(fields) => {
+            let nodes = fields.len().div_ceil(11) * NODE;
+            nodes
+                + fields
+                    .iter()
+                    .map(|(k, v)| k.len() + weight(v))
+                    .sum::<usize>()
+        }
         _ => 0,
     }
 }
@@ -85,7 +95,7 @@ pub struct Expired {
 }
 
 /// All objects of one cluster.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Store {
     objects: BTreeMap<Key, Object>,
     revision: u64,
@@ -103,6 +113,17 @@ impl Store {
             log: VecDeque::new(),
             log_bytes: 0,
             random: fastrand::Rng::with_seed(seed),
+        }
+    }
+
+    /// A copy to try something on: its log begins anew.
+    pub fn without_log(&self) -> Self {
+        Store {
+            objects: self.objects.clone(),
+            revision: self.revision,
+            log: VecDeque::new(),
+            log_bytes: 0,
+            random: self.random.clone(),
         }
     }
 
@@ -272,7 +293,8 @@ fn counts_generations(resource: &str) -> bool {
     !without.contains(&resource) && !resource.ends_with(".rbac.authorization.k8s.io")
 }
 
-fn same_but_for_metadata_and_status(a: &Value, b: &Value) -> bool {
+/// True if two objects differ in their metadata and status only.
+pub fn same_but_for_metadata_and_status(a: &Value, b: &Value) -> bool {
     let strip = |v: &Value| {
         let mut fields = v.as_object().cloned().unwrap_or_default();
         fields.remove("metadata");

@@ -169,7 +169,7 @@ mod tests {
         let now = jiff::Timestamp::UNIX_EPOCH;
         let mut state = State {
             store: Store::new(1),
-            registry: Registry::built_in(),
+            registry: Registry::built_in().into(),
         };
         let key = Key::new("configmaps", "x", "a");
         let object = |on: &str| json!({"metadata": {"name": "a", "labels": {"on": on}}});

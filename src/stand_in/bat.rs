@@ -17,6 +17,18 @@ pub fn run(args: Vec<OsString>) -> Result<Outcome> {
         "--style",
         "--theme",
         "-H",
+        "--highlight-line",
+        "--paging",
+        "--pager",
+        "--color",
+        "--decorations",
+        "--wrap",
+        "--tabs",
+        "--terminal-width",
+        "--italic-text",
+        "--file-name",
+        "-m",
+        "--map-syntax",
     ];
     let mut files: Vec<OsString> = Vec::new();
     let mut words = args.into_iter().skip(1);

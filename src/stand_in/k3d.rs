@@ -44,15 +44,49 @@ enum Cluster {
     List,
 }
 
+/// Options whose value is a word of its own.
+const VALUED: [&str; 22] = [
+    "-p",
+    "--port",
+    "-v",
+    "--volume",
+    "-a",
+    "--agents",
+    "-s",
+    "--servers",
+    "-i",
+    "--image",
+    "-c",
+    "--config",
+    "-e",
+    "--env",
+    "-l",
+    "--label",
+    "--api-port",
+    "--k3s-arg",
+    "--network",
+    "--registry-use",
+    "--timeout",
+    "--token",
+];
+
+/// The cluster's name: the first word that is neither an option nor an option's value.
+fn name(words: &[String]) -> &str {
+    let mut before = "";
+    for word in words {
+        if !word.starts_with('-') && !VALUED.contains(&before) {
+            return word;
+        }
+        before = word;
+    }
+    "k3s-default"
+}
+
 /// Runs a command line.
 pub fn run(args: Vec<OsString>) -> Outcome {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => return refused(&error, "cluster create, delete and list, and version"),
-    };
-    let name = |words: &[String]| {
-        let named = words.iter().find(|w| !w.starts_with('-'));
-        named.map_or("k3s-default", String::as_str).to_owned()
     };
     match cli.command {
         Command::Cluster { command } => match command {
@@ -73,4 +107,24 @@ pub fn run(args: Vec<OsString>) -> Outcome {
         Command::Version => println!("k3d version v5 (stand-in)"),
     }
     Outcome::Good
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_stands_before_or_behind_options() {
+        for (line, wanted) in [
+            ("faces", "faces"),
+            ("-p 80:80@loadbalancer faces --wait", "faces"),
+            ("--port=80:80 faces", "faces"),
+            ("faces -p 80:80", "faces"),
+            ("--wait", "k3s-default"),
+            ("", "k3s-default"),
+        ] {
+            let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+            assert_eq!(name(&words), wanted, "{line}");
+        }
+    }
 }

@@ -6,15 +6,25 @@ use http::{Response, StatusCode};
 use crate::embedded::body::{Body, full};
 use crate::embedded::percent;
 use crate::embedded::routing::decide::Refusal;
+use crate::embedded::routing::flavor::Flavor;
 
 /// An error. A gRPC call gets its status as trailers that stand alone ("Trailers-Only"), as Envoy
 /// answers it.
 pub fn refusal(refusal: &Refusal, grpc: bool) -> Response<Body> {
-    if !grpc {
-        return plain(refusal.status, refusal.why.clone());
-    }
-    let mut response = Response::new(full(""));
+    let linkerd = refusal.flavor == Flavor::Linkerd;
+    let mut response = match (grpc, linkerd) {
+        (true, _) => Response::new(full("")),
+        (false, true) => plain(refusal.status, String::new()),
+        (false, false) => return plain(refusal.status, refusal.why.clone()),
+    };
     let headers = response.headers_mut();
+    // Linkerd's proxy tells of its own errors in a field; the body is empty.
+    if linkerd && let Ok(why) = HeaderValue::from_str(&refusal.why) {
+        headers.insert(HeaderName::from_static("l5d-proxy-error"), why);
+    }
+    if !grpc {
+        return response;
+    }
     let kind = HeaderValue::from_static("application/grpc");
     headers.insert(header::CONTENT_TYPE, kind);
     let status = HeaderValue::from(u16::from(refusal.grpc));

@@ -14,7 +14,7 @@ pub fn reconcile(state: &mut State, now: &str) {
     for (key, object) in &crds {
         let before = state.registry.by_id(&key.name).cloned();
         if let Some(resource) = crd::resource(object, before.as_deref()) {
-            state.registry.put(Arc::new(resource));
+            Arc::make_mut(&mut state.registry).put(Arc::new(resource));
         }
         let status = crd::status(object, now);
         state.store.update(key, now, |o| o["status"] = status);
@@ -32,6 +32,6 @@ pub fn reconcile(state: &mut State, now: &str) {
         for key in keys {
             state.store.delete(&key);
         }
-        state.registry.remove(&resource.id);
+        Arc::make_mut(&mut state.registry).remove(&resource.id);
     }
 }

@@ -1,8 +1,10 @@
 //! Services: cluster IPs, node ports, and the Endpoints and EndpointSlices of their ready pods.
 
+use std::collections::BTreeSet;
+
 use serde_json::{Value, json};
 
-use super::all;
+use super::{all, items};
 use crate::embedded::rest::State;
 use crate::embedded::routing::compile::pods_of;
 use crate::embedded::store::Key;
@@ -26,7 +28,7 @@ pub fn reconcile(state: &mut State, now: &str) {
         .filter(|(key, _)| {
             !services
                 .iter()
-                .any(|(s, _)| s.namespace == key.namespace && s.name == key.name)
+                .any(|(s, o)| s.namespace == key.namespace && s.name == key.name && selects(o))
         })
         .map(|(k, _)| k.clone())
         .collect();
@@ -52,28 +54,57 @@ fn allocate(state: &mut State, key: &Key, service: &Value, now: &str) {
     if !needs_ip && !needs_ports {
         return;
     }
-    let number = state.store.revision();
+    let taken = Taken::of(state);
     state.store.update(key, now, |o| {
-        if needs_ip {
-            let ip = format!("10.43.{}.{}", (number / 250) % 250, 1 + number % 250);
+        if needs_ip && let Some(ip) = taken.free_ip() {
             o["spec"]["clusterIP"] = json!(ip);
             o["spec"]["clusterIPs"] = json!([ip]);
         }
         if needs_ports && let Some(ports) = o["spec"]["ports"].as_array_mut() {
-            for (index, port) in ports.iter_mut().enumerate() {
-                if port["nodePort"].is_null() {
-                    port["nodePort"] = json!(30_000 + (number + index as u64) % 2_768);
-                }
+            let own = ports.iter().filter_map(|p| p["nodePort"].as_u64());
+            let own: BTreeSet<u64> = own.collect();
+            let mut free = NODE_PORTS.filter(|n| !taken.node_ports.contains(n) && !own.contains(n));
+            for port in ports.iter_mut().filter(|p| p["nodePort"].is_null()) {
+                port["nodePort"] = json!(free.next());
             }
         }
     });
 }
 
+const NODE_PORTS: std::ops::Range<u64> = 30_000..32_768;
+
+/// What Services have already.
+struct Taken {
+    ips: BTreeSet<String>,
+    node_ports: BTreeSet<u64>,
+}
+
+impl Taken {
+    fn of(state: &State) -> Self {
+        let services = || state.store.list("services", None).map(|(_, o)| &o["spec"]);
+        let ips = services().filter_map(|s| s["clusterIP"].as_str());
+        let ports = services().flat_map(|s| items(&s["ports"]));
+        Taken {
+            ips: ips.map(str::to_owned).collect(),
+            node_ports: ports.filter_map(|p| p["nodePort"].as_u64()).collect(),
+        }
+    }
+
+    /// The first address of 10.43.0.0/16 that nobody has.
+    fn free_ip(&self) -> Option<String> {
+        let all = (1..u16::MAX).map(|n| format!("10.43.{}.{}", n >> 8, n & 0xff));
+        all.into_iter().find(|ip| !self.ips.contains(ip))
+    }
+}
+
+/// True if a Service has pods of its own; the others' endpoints are their owners' to write.
+fn selects(service: &Value) -> bool {
+    let selector = service["spec"]["selector"].as_object();
+    selector.is_some_and(|s| !s.is_empty())
+}
+
 fn write_endpoints(state: &mut State, key: &Key, service: &Value, now: &str) {
-    if service["spec"]["selector"]
-        .as_object()
-        .is_none_or(serde_json::Map::is_empty)
-    {
+    if !selects(service) {
         return;
     }
     let ports: Vec<Value> = service["spec"]["ports"]

@@ -8,7 +8,7 @@ use crate::embedded::store::{Key, Store};
 fn state() -> State {
     let mut state = State {
         store: Store::new(3),
-        registry: Registry::with_gateway_api(),
+        registry: Registry::with_gateway_api().into(),
     };
     let namespace = json!({"metadata": {"name": "app"}});
     state
@@ -218,7 +218,8 @@ fn an_object_with_any_part_of_the_wrong_type_is_refused_or_harmless() {
                     &now,
                 );
                 reconcile(&mut state, &Facts::default(), 0, "t");
-                let _ = crate::embedded::routing::compile(&state.store);
+                let routes = attach_all(&state.store);
+                let _ = crate::embedded::routing::compile(&state.store, &routes);
             }
         }
     }

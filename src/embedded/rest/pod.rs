@@ -131,9 +131,17 @@ pub fn proxy(
     let endpoints = if target.resource.plural == "services" {
         service_endpoints(state, &object, port)
     } else {
-        let port = port
-            .parse::<u16>()
-            .map_or_else(|_| json!(port), |n| json!(n));
+        let port = match (port, port.parse::<u16>()) {
+            // The first that a container names.
+            ("", _) => object["spec"]["containers"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .find_map(|c| c["ports"].get(0))
+                .map_or(Value::Null, |p| p["containerPort"].clone()),
+            (_, Ok(number)) => json!(number),
+            (name, Err(_)) => json!(name),
+        };
         compile::address(&object, &port).into_iter().collect()
     };
     if endpoints.is_empty() {

@@ -8,7 +8,7 @@ impl Server {
     fn new() -> Self {
         let mut server = Server(State {
             store: Store::new(7),
-            registry: Registry::with_gateway_api(),
+            registry: Registry::with_gateway_api().into(),
         });
         server.post("/api/v1/namespaces", json!({"metadata": {"name": "faces"}}));
         server

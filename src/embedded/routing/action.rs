@@ -166,14 +166,25 @@ fn timeouts(
     }
     if reading.flavor == Flavor::Linkerd {
         // This release reads the field of its own kind only; annotations win over it.
-        let annotation = &route.object["metadata"]["annotations"]["timeout.linkerd.io/request"];
         let own = route.kind == RouteKind::LinkerdHttp;
+        let (annotated, response) = annotated_timeouts(&route.object);
         return (
-            read(annotation).or(request.filter(|_| own)),
-            backend.filter(|_| own),
+            annotated.or(request.filter(|_| own)),
+            response.or(backend.filter(|_| own)),
         );
     }
     (request, backend)
+}
+
+/// Linkerd's timeouts of a route or Service: of the whole exchange, and until a response begins.
+/// `timeout.linkerd.io/idle` is not among them: it ends streams that say nothing.
+pub fn annotated_timeouts(object: &Value) -> (Option<Duration>, Option<Duration>) {
+    let annotations = &object["metadata"]["annotations"];
+    let read = |name: &str| {
+        let text = annotations[format!("timeout.linkerd.io/{name}")].as_str()?;
+        duration::of_linkerd(text)
+    };
+    (read("request"), read("response"))
 }
 
 fn retry(object: &Value) -> Retry {

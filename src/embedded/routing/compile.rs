@@ -8,36 +8,37 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
 
-use super::action::{Reading, rules};
-use super::attach::{self, AttachedRoute, Attachment, GATEWAYS, attach_all, effective_hostnames};
+use super::action::{Reading, annotated_timeouts, rules};
+use super::attach::{self, AttachedRoute, Attachment, GATEWAYS, effective_hostnames};
 use super::flavor::{Flavor, Members};
 use super::grant::{self, Party};
 use super::index::RuleSet;
-use super::table::{Certificate, Listener, ListenerProtocol, ObjectRef, RouteTable, Rule, Service};
+use super::table::{
+    Action, Certificate, Listener, ListenerProtocol, ObjectRef, RouteTable, Rule, Service,
+};
 use super::{array, port};
 use crate::embedded::store::{Key, Store};
 
 /// The pod annotation in which the kubelet says where container ports are bound on loopback.
 pub const PORTS_ANNOTATION: &str = "footlights.dev/ports";
 
-/// Compiles the table of a cluster's state.
-pub fn compile(store: &Store) -> RouteTable {
+/// Compiles the table of a cluster's state, whose routes have these parents.
+pub fn compile(store: &Store, routes: &[AttachedRoute]) -> RouteTable {
     let mesh = Flavor::of_mesh(store);
     let mut table = RouteTable {
         listeners: listeners(store),
-        services: services(store),
+        services: services(store, mesh),
         mesh,
         members: Members::of(store, mesh),
     };
-    let routes = attach_all(store);
     let mut of_listeners: Vec<Vec<Rule>> = vec![Vec::new(); table.listeners.len()];
     let mut of_ports: BTreeMap<PortKey, Vec<Rule>> = BTreeMap::new();
     // In Linkerd's mesh producer routes compete with a namespace's consumer routes.
     let competing = match mesh {
-        Flavor::Linkerd => consumers(&routes),
+        Flavor::Linkerd => consumers(routes),
         _ => BTreeSet::new(),
     };
-    for route in &routes {
+    for route in routes {
         add_to_listeners(store, &table, route, &mut of_listeners);
         add_to_ports(store, route, &competing, &mut of_ports);
     }
@@ -232,10 +233,18 @@ pub fn certificate(
     }
 }
 
-fn services(store: &Store) -> BTreeMap<ObjectRef, Service> {
+fn services(store: &Store, mesh: Flavor) -> BTreeMap<ObjectRef, Service> {
     let mut services = BTreeMap::new();
     for (key, object) in store.list("services", None) {
         let mut service = Service::default();
+        if mesh == Flavor::Linkerd {
+            let (request_timeout, backend_timeout) = annotated_timeouts(object);
+            service.action = Arc::new(Action {
+                request_timeout,
+                backend_timeout,
+                ..Action::default()
+            });
+        }
         let pods: Vec<&Value> =
             pods_of(store, &key.namespace, &object["spec"]["selector"]).collect();
         for entry in array(&object["spec"]["ports"]) {

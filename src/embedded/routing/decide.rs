@@ -51,6 +51,8 @@ pub struct Refusal {
     pub grpc: u8,
     /// Why, for people.
     pub why: String,
+    /// Whose data plane answers.
+    pub flavor: Flavor,
 }
 
 impl Refusal {
@@ -67,7 +69,13 @@ impl Refusal {
             status,
             grpc,
             why: why.into(),
+            flavor: Flavor::Spec,
         }
+    }
+
+    /// As an implementation's data plane gives it.
+    pub fn by(self, flavor: Flavor) -> Self {
+        Refusal { flavor, ..self }
     }
 }
 
@@ -105,6 +113,8 @@ pub struct Forward {
     pub retry: Option<Retry>,
     /// Speak HTTP/2 to the pod.
     pub http2: bool,
+    /// Whose data plane this is.
+    pub flavor: Flavor,
 }
 
 impl Forward {
@@ -122,6 +132,7 @@ impl Forward {
             try_timeout: None,
             retry: None,
             http2: false,
+            flavor: Flavor::Spec,
         }
     }
 }
@@ -157,7 +168,7 @@ impl RouteTable {
             flavor: listener.flavor,
             parent: None,
         };
-        self.by_rules(&listener.rules, &asked, dice)
+        settled(self.by_rules(&listener.rules, &asked, dice), &asked)
     }
 
     /// The decision for a request from a pod in `client_namespace` to a Service's port.
@@ -188,10 +199,14 @@ impl RouteTable {
             .get(&consumer)
             .or_else(|| entry.rules.get(&(None, port)))
             .filter(|_| self.members.contain(client_namespace));
-        match rules {
+        let decision = match rules {
             Some(rules) => self.by_rules(rules, &asked, dice),
-            None => self.to_service(service, port, &asked, &Action::default(), None, dice),
-        }
+            None => {
+                let action = &entry.action;
+                self.to_service(service, port, &asked, action, None, dice)
+            }
+        };
+        settled(decision, &asked)
     }
 
     /// The listener for a host: the most specific hostname that covers it.
@@ -346,6 +361,7 @@ impl RouteTable {
             try_timeout: set(action.backend_timeout),
             retry: action.retry.clone(),
             http2: entry.http2_ports.contains(&port),
+            flavor: asked.flavor,
         }))
     }
 
@@ -358,6 +374,14 @@ impl RouteTable {
             to: endpoints[dice.usize(..endpoints.len())],
             http2: entry.http2_ports.contains(port),
         })
+    }
+}
+
+/// A decision with whose it is.
+fn settled(decision: Decision, asked: &Asked) -> Decision {
+    match decision {
+        Decision::Answer(refusal) => Decision::Answer(refusal.by(asked.flavor)),
+        other => other,
     }
 }
 

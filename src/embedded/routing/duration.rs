@@ -31,9 +31,40 @@ pub fn parse(text: &str) -> Option<Duration> {
     (1..=4).contains(&parts).then_some(total)
 }
 
+/// Parses a duration of Linkerd's annotations: one number with `ms`, `s`, `m`, `h` or `d`.
+pub fn of_linkerd(text: &str) -> Option<Duration> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let milliseconds: u64 = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    let total = number.parse::<u64>().ok()?.checked_mul(milliseconds)?;
+    // No longer than a year: a deadline is added to a clock.
+    Some(Duration::from_millis(total.min(365 * 86_400_000)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn linkerds_durations() {
+        for (text, milliseconds) in [
+            ("300ms", Some(300)),
+            ("2d", Some(172_800_000)),
+            ("1h2m", None),
+            ("5", None),
+            ("99999999999999999999d", None),
+            ("", None),
+        ] {
+            let read = of_linkerd(text).map(|d| d.as_millis() as u64);
+            assert_eq!(read, milliseconds, "{text}");
+        }
+    }
 
     #[test]
     fn durations() {

@@ -92,6 +92,8 @@ pub struct Service {
     pub endpoints: BTreeMap<u16, Arc<[SocketAddr]>>,
     /// Service ports whose `appProtocol` or name says HTTP/2.
     pub http2_ports: Vec<u16>,
+    /// What is done with requests that no route takes: Linkerd's timeouts by annotation.
+    pub action: Arc<Action>,
     /// Rules by port; of producer routes (`None`), and of consumer routes by their namespace.
     pub rules: BTreeMap<(Option<String>, u16), RuleSet>,
 }

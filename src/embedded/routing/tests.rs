@@ -94,7 +94,12 @@ fn at_gateway(store: &Store, host: &str, path: &str) -> u16 {
         headers: &headers,
     };
     let mut dice = fastrand::Rng::with_seed(1);
-    ask(compile(store).at_gateway(&ObjectRef::new("infra", "gw"), 80, &head, &mut dice))
+    ask(compile(store, &attach_all(store)).at_gateway(
+        &ObjectRef::new("infra", "gw"),
+        80,
+        &head,
+        &mut dice,
+    ))
 }
 
 fn in_mesh(store: &Store, client: &str, service: &str, path: &str, user: &str) -> u16 {
@@ -109,7 +114,7 @@ fn in_mesh(store: &Store, client: &str, service: &str, path: &str, user: &str) -
         headers: &headers,
     };
     let mut dice = fastrand::Rng::with_seed(1);
-    ask(compile(store).in_mesh(
+    ask(compile(store, &attach_all(store)).in_mesh(
         client,
         &ObjectRef::new("app", service),
         80,
@@ -321,7 +326,7 @@ fn weights_share_the_traffic_and_broken_backends_their_part_of_it() {
         "t1",
         on_service("c", json!([{"backendRefs": backends}])),
     );
-    let table = compile(&store);
+    let table = compile(&store, &attach_all(&store));
     let headers = HeaderMap::new();
     let head = RequestHead {
         method: "GET",

@@ -164,8 +164,12 @@ fn redirects_keep_what_they_do_not_change() {
             headers: &headers,
         };
         let gateway = ObjectRef::new("infra", "gw");
-        let decision =
-            compile(&store).at_gateway(&gateway, 80, &head, &mut fastrand::Rng::with_seed(1));
+        let decision = compile(&store, &attach_all(&store)).at_gateway(
+            &gateway,
+            80,
+            &head,
+            &mut fastrand::Rng::with_seed(1),
+        );
         let status = if redirect["statusCode"] == 301 {
             301
         } else {
@@ -182,8 +186,12 @@ fn redirects_keep_what_they_do_not_change() {
                 port: Some(4321),
                 ..head
             };
-            let decision =
-                compile(&store).at_gateway(&gateway, 80, &head, &mut fastrand::Rng::with_seed(1));
+            let decision = compile(&store, &attach_all(&store)).at_gateway(
+                &gateway,
+                80,
+                &head,
+                &mut fastrand::Rng::with_seed(1),
+            );
             assert_eq!(
                 decision,
                 Decision::Redirect(302, "http://h:4321/x/q?a=1".to_owned())
@@ -212,7 +220,7 @@ fn shares_pass_a_chi_square_test() {
         "t1",
         on_gateway(json!([{"backendRefs": backends}])),
     );
-    let table = compile(&store);
+    let table = compile(&store, &attach_all(&store));
     let headers = HeaderMap::new();
     let head = RequestHead {
         method: "GET",
