@@ -59,7 +59,7 @@ fn case(bytes: &mut Unstructured<'_>) -> Result<()> {
             mesh: MESH.clone(),
             log: Log::new(),
         };
-        let running = workloads::find(&container).unwrap();
+        let running = workloads::start(&container).unwrap().unwrap();
         let response = running.router.oneshot(request).await.unwrap();
         let (head, body) = response.into_parts();
         let body = http_body_util::BodyExt::collect(body).await.unwrap();

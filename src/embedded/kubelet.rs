@@ -1,9 +1,11 @@
 //! The node: runs each pod's workload, and writes what became of it into the pod's status.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::Router;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tower::Service as _;
@@ -15,9 +17,9 @@ use super::proxy::Proxy;
 use super::reconcile::events::{Happening, tell};
 use super::rest::State;
 use super::routing::compile::PORTS_ANNOTATION;
-use super::serve::{Stop, Stopped, Transport, serve, stop};
+use super::serve::{Protocol, Stop, Stopped, Transport, serve, stop};
 use super::store::{Key, Object};
-use super::workloads::{self, Container, Log};
+use super::workloads::{self, Container, Crash, Log};
 
 /// How long a pod that ends still takes requests that were decided on before.
 const LAST_ARRIVALS: Duration = Duration::from_millis(50);
@@ -102,6 +104,43 @@ pub fn lock(logs: &Logs) -> std::sync::MutexGuard<'_, BTreeMap<String, Log>> {
     logs.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What a pod has opened.
+#[derive(Default)]
+struct Opened {
+    stops: Vec<Stop>,
+    /// Each container port and where it is bound, as [`PORTS_ANNOTATION`] has them.
+    ports: Vec<String>,
+}
+
+impl Opened {
+    /// Serves a container port.
+    async fn open(&mut self, port: u16, protocol: Protocol, router: Router) -> io::Result<()> {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await?;
+        self.ports
+            .push(format!("{port}={}", listener.local_addr()?));
+        let (stop, stopped) = stop();
+        let serving = serve(listener, Transport::Plain, protocol, stopped, move |peer| {
+            let mut router = router.clone();
+            tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
+                request.extensions_mut().insert(peer);
+                let answer = router.call(request.map(axum::body::Body::new));
+                async move { answer.await.map(|response| response.map(boxed)) }
+            })
+        });
+        tokio::spawn(serving);
+        self.stops.push(stop);
+        Ok(())
+    }
+}
+
+/// Why a container waits: a reason, and what people are told.
+struct Waiting {
+    reason: &'static str,
+    message: String,
+    /// What its Event says.
+    event: String,
+}
+
 async fn start(
     hub: &Arc<Hub>,
     proxy: &Proxy,
@@ -110,8 +149,7 @@ async fn start(
     ip: &str,
     log: Log,
 ) -> Vec<Stop> {
-    let mut stops = Vec::new();
-    let mut ports = Vec::new();
+    let mut opened = Opened::default();
     let mut statuses = Vec::new();
     for spec in pod["spec"]["containers"].as_array().into_iter().flatten() {
         let image = spec["image"].as_str().unwrap_or("");
@@ -124,53 +162,9 @@ async fn start(
             mesh: Mesh::new(hub.clone(), proxy.clone(), &key.namespace),
             log: log.clone(),
         };
-        let Some(workload) = workloads::find(&container) else {
-            let why = format!(
-                "Failed to pull image \"{image}\": the embedded cluster has no such image; it runs {}",
-                workloads::known()
-            );
-            report(hub, pod, &why);
-            let message = format!("the embedded cluster has no image {image}");
-            statuses.push(container_status(spec, Err(("ImagePullBackOff", message))));
-            continue;
-        };
-        let declared = spec["ports"].as_array().into_iter().flatten();
-        let mut container_ports: Vec<u64> = declared
-            .filter_map(|p| p["containerPort"].as_u64())
-            .collect();
-        if container_ports.is_empty() {
-            container_ports.push(u64::from(workload.default_port));
-        }
-        let mut outcome = Ok(());
-        for port in container_ports {
-            let bound = TcpListener::bind(("127.0.0.1", 0)).await;
-            let (listener, address) = match bound.and_then(|l| l.local_addr().map(|a| (l, a))) {
-                Ok(bound) => bound,
-                Err(error) => {
-                    let why = format!("cannot listen for port {port}: {error}");
-                    report(hub, pod, &why);
-                    outcome = Err(("CreateContainerError", why));
-                    break;
-                }
-            };
-            let (stop, stopped) = stop();
-            let router = workload.router.clone();
-            tokio::spawn(serve(
-                listener,
-                Transport::Plain,
-                workload.protocol,
-                stopped,
-                move |peer| {
-                    let mut router = router.clone();
-                    tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-                        request.extensions_mut().insert(peer);
-                        let answer = router.call(request.map(axum::body::Body::new));
-                        async move { answer.await.map(|response| response.map(boxed)) }
-                    })
-                },
-            ));
-            stops.push(stop);
-            ports.push(format!("{port}={address}"));
+        let outcome = start_container(&container, spec, &mut opened).await;
+        if let Err(waiting) = &outcome {
+            report(hub, pod, &waiting.event);
         }
         statuses.push(container_status(spec, outcome));
     }
@@ -178,13 +172,62 @@ async fn start(
     hub.change(|state, now| {
         state.store.update(key, now, |o| {
             if o["metadata"]["uid"] == uid {
-                o["metadata"]["annotations"][PORTS_ANNOTATION] = json!(ports.join(","));
+                o["metadata"]["annotations"][PORTS_ANNOTATION] = json!(opened.ports.join(","));
                 let start = o["metadata"]["creationTimestamp"].clone();
                 o["status"] = pod_status(&statuses, ip, &start, qos_class(&o["spec"]), now);
             }
         });
     });
-    stops
+    opened.stops
+}
+
+async fn start_container(
+    container: &Container,
+    spec: &Value,
+    opened: &mut Opened,
+) -> Result<(), Waiting> {
+    let image = spec["image"].as_str().unwrap_or("");
+    let Some(started) = workloads::start(container) else {
+        let message = format!("the embedded cluster has no image {image}");
+        let known = workloads::known();
+        return Err(Waiting {
+            event: format!("Failed to pull image \"{image}\": {message}; it runs {known}"),
+            reason: "ImagePullBackOff",
+            message,
+        });
+    };
+    let running = started.map_err(|Crash(message)| {
+        container.log.line(message.clone());
+        Waiting {
+            event: format!("Back-off restarting failed container: {message}"),
+            reason: "CrashLoopBackOff",
+            message,
+        }
+    })?;
+    let declared = spec["ports"].as_array().into_iter().flatten();
+    let mut ports: Vec<u16> = declared
+        .filter_map(|p| u16::try_from(p["containerPort"].as_u64()?).ok())
+        .collect();
+    if ports.is_empty() {
+        ports.push(running.default_port);
+    }
+    let own = ports
+        .iter()
+        .map(|p| (*p, running.protocol, running.router.clone()));
+    let others = running.others.into_iter();
+    let others = others.filter(|(port, _)| !ports.contains(port));
+    let others = others.map(|(port, router)| (port, Protocol::Http1, router));
+    for (port, protocol, router) in own.chain(others) {
+        opened.open(port, protocol, router).await.map_err(|error| {
+            let message = format!("cannot listen for port {port}: {error}");
+            Waiting {
+                reason: "CreateContainerError",
+                event: message.clone(),
+                message,
+            }
+        })?;
+    }
+    Ok(())
 }
 
 /// The container's environment, with `fieldRef`s resolved and what the container runtime adds.
@@ -211,11 +254,11 @@ fn environment(spec: &Value, pod: &Value, ip: &str) -> BTreeMap<String, String> 
 }
 
 /// The status of a container that runs, or waits for a reason.
-fn container_status(spec: &Value, outcome: Result<(), (&str, String)>) -> Value {
+fn container_status(spec: &Value, outcome: Result<(), Waiting>) -> Value {
     let runs = outcome.is_ok();
     let state = match outcome {
         Ok(()) => json!({"running": {}}),
-        Err((reason, message)) => json!({"waiting": {"reason": reason, "message": message}}),
+        Err(why) => json!({"waiting": {"reason": why.reason, "message": why.message}}),
     };
     let image = &spec["image"];
     json!({"name": spec["name"], "image": image, "imageID": image, "ready": runs,

@@ -1,6 +1,6 @@
 //! What pods run: images that the embedded cluster knows are served in this process.
 //!
-//! One more workload is one more file here and one more line in [`find`].
+//! One more workload is one more file here and one more line in `WORKLOADS`.
 
 mod control_plane;
 pub mod echo;
@@ -43,6 +43,10 @@ impl Container {
     }
 }
 
+/// Why a container ended as soon as it began.
+#[derive(Debug)]
+pub struct Crash(pub String);
+
 /// A running workload: what answers on the container's ports.
 pub struct Running {
     /// The versions of HTTP that it speaks.
@@ -51,6 +55,8 @@ pub struct Running {
     pub router: Router,
     /// The container port if the pod spec names none.
     pub default_port: u16,
+    /// Ports that it opens besides, and what answers there over HTTP/1.1.
+    pub others: Vec<(u16, Router)>,
 }
 
 /// Something that images run as.
@@ -58,15 +64,16 @@ pub trait Workload: Sync {
     /// The images that it is known by.
     fn images(&self) -> &'static [&'static str];
 
-    /// Starts a container, if its image is one of this workload's.
-    fn start(&self, container: &Container) -> Option<Running>;
+    /// Starts a container of one of these images.
+    fn start(&self, container: &Container) -> Result<Running, Crash>;
 }
 
 const WORKLOADS: &[&dyn Workload] = &[&faces::Faces, &echo::Echo, &control_plane::ControlPlane];
 
-/// Starts a container with the workload that knows its image.
-pub fn find(container: &Container) -> Option<Running> {
-    WORKLOADS.iter().find_map(|w| w.start(container))
+/// Starts a container with the workload that knows its image, if one does.
+pub fn start(container: &Container) -> Option<Result<Running, Crash>> {
+    let knows = |w: &&&dyn Workload| w.images().contains(&container.image.as_str());
+    WORKLOADS.iter().find(knows).map(|w| w.start(container))
 }
 
 /// The images that the embedded cluster knows, for people.

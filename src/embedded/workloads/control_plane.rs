@@ -4,7 +4,7 @@
 use axum::Router;
 
 use super::super::serve::Protocol;
-use super::{Container, Running, Workload};
+use super::{Container, Crash, Running, Workload};
 
 /// The workload.
 pub struct ControlPlane;
@@ -17,18 +17,16 @@ impl Workload for ControlPlane {
         IMAGES
     }
 
-    fn start(&self, container: &Container) -> Option<Running> {
-        if !IMAGES.contains(&container.image.as_str()) {
-            return None;
-        }
+    fn start(&self, container: &Container) -> Result<Running, Crash> {
         container.log.line(format!(
             "{} stands here; its work is done by the embedded cluster",
             container.image
         ));
-        Some(Running {
+        Ok(Running {
             protocol: Protocol::Either,
             router: Router::new().fallback(async || "ok"),
             default_port: 8080,
+            others: Vec::new(),
         })
     }
 }

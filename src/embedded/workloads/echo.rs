@@ -12,7 +12,7 @@ use tonic::Status;
 
 use super::super::percent::decode_query;
 use super::super::serve::Protocol;
-use super::{Container, Log, Running, Workload};
+use super::{Container, Crash, Log, Running, Workload};
 
 /// The workload.
 pub struct Echo;
@@ -28,10 +28,7 @@ impl Workload for Echo {
         &["echo-basic"]
     }
 
-    fn start(&self, container: &Container) -> Option<Running> {
-        if container.image != "echo-basic" {
-            return None;
-        }
+    fn start(&self, container: &Container) -> Result<Running, Crash> {
         let var = |name: &str| container.var(name).unwrap_or("").to_owned();
         let echo = Arc::new(Service {
             pod: container
@@ -47,10 +44,11 @@ impl Workload for Echo {
         container
             .log
             .line("Starting server, listening on port 3000 (http)");
-        Some(Running {
+        Ok(Running {
             protocol: Protocol::Either,
             router: Router::new().fallback(move |request| answer(echo.clone(), request)),
             default_port: 3000,
+            others: Vec::new(),
         })
     }
 }

@@ -1,23 +1,31 @@
-//! The Faces demo's roles, by FACES.md: smiley, color, face and gui, as version 2.0.0 behaves.
+//! The Faces demo's roles, by FACES.md: smiley, color, face, gui and load, as version 2.0.0 behaves,
+//! and as its release candidates do where a tag names one.
 
 mod color;
 mod dice;
 mod face;
 mod gui;
+mod load;
+mod metrics;
 mod names;
 mod reply;
+mod role;
 mod smiley;
 
 use super::super::serve::Protocol;
-use super::{Container, Running, Workload};
+use super::{Container, Crash, Running, Workload};
+use role::Role;
 
 pub use color::{ColorRequest, ColorResponse};
 
 /// All roles of Faces.
 pub struct Faces;
 
-/// The port that every role listens on.
+/// The port that every server listens on.
 const PORT: u16 = 8000;
+
+/// Where metrics are; on every path.
+const METRICS_PORT: u16 = 9090;
 
 impl Workload for Faces {
     fn images(&self) -> &'static [&'static str] {
@@ -26,35 +34,38 @@ impl Workload for Faces {
             "faces-color",
             "faces-face",
             "faces-gui",
+            "faces-load",
             "faces-workload",
         ]
     }
 
-    fn start(&self, container: &Container) -> Option<Running> {
+    fn start(&self, container: &Container) -> Result<Running, Crash> {
         // `faces-workload` was one image for all roles, chosen by FACES_SERVICE.
-        let role = match container.image.strip_prefix("faces-")? {
-            "workload" => container.var("FACES_SERVICE")?,
+        let name = match container.image.trim_start_matches("faces-") {
+            "workload" => container.var("FACES_SERVICE").unwrap_or(""),
             role => role,
         };
-        let (protocol, router) = match role {
-            "smiley" => (Protocol::Http1, smiley::router(container)),
-            "color" => (Protocol::Http2, color::router(container)),
-            "face" => (Protocol::Http1, face::router(container)),
-            "gui" => (Protocol::Http1, gui::router(container)),
-            _ => return None,
+        let server = |protocol, title: &'static str, router: fn(Role) -> axum::Router| {
+            let role = Role::new(container, title);
+            let metrics = role.metrics();
+            Running {
+                protocol,
+                router: router(role),
+                default_port: PORT,
+                others: metrics.map(|m| (METRICS_PORT, m)).into_iter().collect(),
+            }
         };
-        Some(Running {
-            protocol,
-            router,
-            default_port: PORT,
-        })
+        match name {
+            "smiley" => Ok(server(Protocol::Http1, "Smiley", smiley::router)),
+            "color" => Ok(server(Protocol::Http2, "Color", color::router)),
+            "face" => Ok(server(Protocol::Http1, "Face", face::router)),
+            "gui" => Ok(server(Protocol::Http1, "GUI", gui::router)),
+            "load" => load::start(container),
+            "" => Err(Crash("FACES_SERVICE is not set".to_owned())),
+            other => Err(Crash(format!("FACES_SERVICE {other} is not known"))),
+        }
     }
 }
 
-/// One start-up line in the shape of slog's text handler, as the 2.0.0 images write it.
-fn log(container: &Container, role: &str, text: &str) {
-    let now = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%S.%3fZ");
-    container.log.line(format!(
-        "time={now} level=INFO msg=\"{role}: {text}\" provider={role}Provider"
-    ));
-}
+#[cfg(test)]
+mod tests;

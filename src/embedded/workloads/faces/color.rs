@@ -1,15 +1,16 @@
 //! The color role: one CSS colour over gRPC (FACES.md 3). The schema has no package.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{Request, Response};
 use tonic::{Code, Status};
 
-use super::super::Container;
 use super::dice::{Dice, Fate};
 use super::names;
+use super::role::Role;
 
 /// `ColorRequest`.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -37,29 +38,41 @@ pub struct ColorResponse {
 }
 
 struct Color {
+    role: Role,
     dice: Dice,
+    name: String,
     color: String,
 }
 
 /// The role's service.
-pub fn router(container: &Container) -> Router {
-    let color = names::color(container.var("COLOR"));
-    let dice = Dice::new("Color", container);
-    super::log(
-        container,
-        "Color",
-        &format!("color {color}, {}", dice.describe()),
-    );
-    let color = Arc::new(Color { dice, color });
+pub fn router(role: Role) -> Router {
+    let name = role.var("COLOR").unwrap_or("blue").to_owned();
+    let color = names::color(&name);
+    let dice = role.dice();
+    role.log(&format!("color {name} {color}"));
+    let color = Arc::new(Color {
+        role,
+        dice,
+        name,
+        color,
+    });
     Router::new().fallback(move |request| answer(color.clone(), request))
 }
 
 async fn answer(color: Arc<Color>, request: Request<Body>) -> Response<Body> {
-    let response = match request.uri().path() {
+    let start = Instant::now();
+    let path = request.uri().path().to_owned();
+    let user = request
+        .headers()
+        .get(color.role.user_header.to_ascii_lowercase());
+    let user = user.and_then(|v| v.to_str().ok()).unwrap_or("");
+    let what = format!("{path} user {user}");
+    let answering = color.clone();
+    let response = match path.as_str() {
         "/ColorService/Center" | "/ColorService/Edge" => {
             let codec = tonic_prost::ProstCodec::<ColorResponse, ColorRequest>::default();
             let method = tower::service_fn(move |_: tonic::Request<ColorRequest>| {
-                let color = color.clone();
+                let color = answering.clone();
                 async move {
                     match color.dice.throw().await {
                         Fate::Good => Ok(tonic::Response::new(ColorResponse {
@@ -75,6 +88,12 @@ async fn answer(color: Arc<Color>, request: Request<Body>) -> Response<Body> {
         }
         path => Status::unimplemented(format!("unknown method {path}")).into_http(),
     };
+    // gRPC's status is a trailer; what fails at once has it among the headers.
+    let failed = response.headers().contains_key("grpc-status");
+    let status = if failed { 500 } else { 200 };
+    color
+        .role
+        .answered(&color.name, status, start.elapsed(), &what);
     response.map(Body::new)
 }
 

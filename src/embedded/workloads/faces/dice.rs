@@ -4,6 +4,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::super::Container;
+use super::role::Edition;
 
 /// What becomes of one request.
 #[derive(Clone, Debug, PartialEq)]
@@ -22,6 +23,8 @@ pub struct Dice {
     error_percent: u8,
     latch_percent: u8,
     max_rate: f64,
+    /// Silence that unlatches.
+    unlatch: Duration,
     state: Mutex<Memory>,
 }
 
@@ -35,12 +38,13 @@ struct Memory {
     newest: u64,
 }
 
-/// Silence that unlatches.
+/// Silence that unlatches. (The candidates count it from a request's start, which is less by its
+/// delay.)
 const UNLATCH: Duration = Duration::from_secs(30);
 
 impl Dice {
     /// From the environment; what does not parse is as if unset, silently, as upstream has it.
-    pub fn new(role: &'static str, container: &Container) -> Self {
+    pub fn new(role: &'static str, container: &Container, edition: Edition) -> Self {
         let percent = |name: &str| {
             let value = container.var(name).and_then(|v| v.parse::<i64>().ok());
             value.unwrap_or(0).clamp(0, 100) as u8
@@ -55,6 +59,11 @@ impl Dice {
             error_percent: percent("ERROR_FRACTION"),
             latch_percent: percent("LATCH_FRACTION"),
             max_rate: if rate >= 0.1 { rate } else { 0.0 },
+            // The candidates' color never notes when it was asked last.
+            unlatch: match (role, edition) {
+                ("Color", Edition::Candidate) => Duration::ZERO,
+                _ => UNLATCH,
+            },
             state: Mutex::new(Memory {
                 latched: false,
                 last_end: None,
@@ -81,6 +90,11 @@ impl Dice {
         )
     }
 
+    /// The rate of requests if there is a limit to it.
+    pub fn rate(&self) -> Option<f64> {
+        (self.max_rate > 0.0).then(|| self.memory().rate())
+    }
+
     /// Throws for one request, then sleeps its delay: errors and refusals are delayed too.
     pub async fn throw(&self) -> Fate {
         let fate = self.fate(Instant::now());
@@ -102,7 +116,7 @@ impl Dice {
         let mut memory = self.memory();
         if memory
             .last_end
-            .is_some_and(|end| now.duration_since(end) > UNLATCH)
+            .is_some_and(|end| now.duration_since(end) > self.unlatch)
         {
             memory.latched = false;
         }
@@ -146,6 +160,10 @@ impl Memory {
         }
         self.newest = second;
         self.buckets[(second % 10) as usize] += 1;
+        self.rate()
+    }
+
+    fn rate(&self) -> f64 {
         f64::from(self.buckets.iter().sum::<u32>()) / 10.0
     }
 }
@@ -174,6 +192,7 @@ mod tests {
             error_percent: error,
             latch_percent: latch,
             max_rate,
+            unlatch: UNLATCH,
             state: Mutex::new(Memory {
                 latched: false,
                 last_end: None,

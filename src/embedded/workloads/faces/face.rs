@@ -1,6 +1,7 @@
 //! The face role: asks smiley and color at once and merges them (FACES.md 2.6).
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
@@ -11,19 +12,18 @@ use tonic::metadata::MetadataValue;
 
 use super::super::super::body::full;
 use super::super::super::mesh::Mesh;
-use super::super::Container;
 use super::color::{ColorRequest, ColorResponse};
 use super::dice::{Dice, Fate};
-use super::reply::{Call, Identity};
+use super::names::{self, CURSING, KABOOM, SLEEPING};
+use super::reply::Call;
+use super::role::{Edition, Role};
 
-const SLEEPING: &str = "&#x1F634;";
-const CURSING: &str = "&#x1F92C;";
 const GREY: &str = "#BBBBBB";
 /// Redirects of the smiley service that are followed, as Go's client does.
 const REDIRECTS: usize = 10;
 
 struct Face {
-    identity: Identity,
+    role: Role,
     dice: Dice,
     mesh: Mesh,
     smiley_service: String,
@@ -31,28 +31,22 @@ struct Face {
 }
 
 /// The role's service.
-pub fn router(container: &Container) -> Router {
-    let smiley_service = container
-        .var("SMILEY_SERVICE")
-        .unwrap_or("smiley")
-        .to_owned();
-    let color_service = container.var("COLOR_SERVICE").unwrap_or("color").to_owned();
+pub fn router(role: Role) -> Router {
+    let smiley_service = role.var("SMILEY_SERVICE").unwrap_or("smiley").to_owned();
+    let color_service = role.var("COLOR_SERVICE").unwrap_or("color").to_owned();
     let color_service = if color_service.contains(':') {
         color_service
     } else {
         format!("{color_service}:80")
     };
-    let dice = Dice::new("Face", container);
-    super::log(container, "Face", &dice.describe());
-    super::log(
-        container,
-        "Face",
-        &format!("using http://{smiley_service} and grpc://{color_service}"),
-    );
+    let dice = role.dice();
+    role.log(&format!(
+        "using http://{smiley_service} and grpc://{color_service}"
+    ));
     let face = Arc::new(Face {
-        identity: Identity::new(container),
         dice,
-        mesh: container.mesh.clone(),
+        mesh: role.mesh(),
+        role,
         smiley_service,
         color_service,
     });
@@ -60,32 +54,58 @@ pub fn router(container: &Container) -> Router {
 }
 
 async fn answer(face: Arc<Face>, request: Request<Body>) -> Response<Body> {
+    let start = Instant::now();
     let call = Call::read(&request);
-    if let Some(early) = call.early(&face.identity) {
+    let role = &face.role;
+    let early = call.about(role, face.dice.rate());
+    if let Some(early) = early.or_else(|| call.early(role)) {
         return early;
     }
-    if let Fate::Bad(status, why) = face.dice.throw().await {
-        return call.answer(&face.identity, status, json!({"errors": [why]}));
-    }
-    let ((smiley, smiley_error), (color, color_error)) =
-        tokio::join!(face.smiley(&call), face.color(&call));
-    let mut fields = json!({"smiley": smiley, "color": color});
-    let errors: Vec<String> = smiley_error.into_iter().chain(color_error).collect();
-    if !errors.is_empty() {
-        fields["errors"] = json!(errors);
-    }
-    call.answer(&face.identity, 200, fields)
+    let response = match face.dice.throw().await {
+        Fate::Good => face.merged(&call).await,
+        // A candidate that has too much to do answers all the same.
+        Fate::Bad(429, _) if role.edition == Edition::Candidate => {
+            let yellow = names::color("yellow");
+            let fields = json!({"smiley": KABOOM, "color": yellow, "errors": [""], "latency": 0});
+            call.answer(role, 200, call.completed(role, &face.dice, fields))
+        }
+        Fate::Bad(status, why) => call.failure(role, status, why),
+    };
+    let status = response.status().as_u16();
+    role.answered("Face", status, start.elapsed(), &call.describe(role));
+    response
 }
 
 impl Face {
+    /// Both answers in one.
+    async fn merged(&self, call: &Call) -> Response<Body> {
+        let start = Instant::now();
+        let ((smiley, smiley_error), (color, color_error)) =
+            tokio::join!(self.smiley(call), self.color(call));
+        let mut fields = json!({"smiley": smiley, "color": color});
+        let candidate = self.role.edition == Edition::Candidate;
+        // The candidates tell of a colour's failure twice.
+        let twice = color_error.clone().filter(|_| candidate);
+        let errors = smiley_error.into_iter().chain(color_error).chain(twice);
+        let errors: Vec<String> = errors.collect();
+        if !errors.is_empty() {
+            fields["errors"] = json!(errors);
+        }
+        if candidate {
+            fields["latency"] = json!(start.elapsed().as_millis() as u64);
+        }
+        let fields = call.completed(&self.role, &self.dice, fields);
+        call.answer(&self.role, 200, fields)
+    }
+
     /// The smiley, and what went wrong with it.
     async fn smiley(&self, call: &Call) -> (String, Option<String>) {
         let mut path = format!("/{}/?row={}&col={}", call.segment, call.row, call.col);
-        let user = or_unknown(call.header(&self.identity.user_header));
+        let user = or_unknown(call.header(&self.role.user_header));
         let agent = or_unknown(call.header("user-agent"));
         for _ in 0..=REDIRECTS {
             let request = Request::get(format!("http://{}{path}", self.smiley_service))
-                .header(self.identity.user_header.as_str(), user)
+                .header(self.role.user_header.as_str(), user)
                 .header("user-agent", agent)
                 .header("accept-encoding", "gzip")
                 .body(full(""));
@@ -119,7 +139,7 @@ impl Face {
             row: call.row,
             column: call.col,
         });
-        let user = or_unknown(call.header(&self.identity.user_header));
+        let user = or_unknown(call.header(&self.role.user_header));
         if let Ok(user) = MetadataValue::try_from(user) {
             request.metadata_mut().insert("x-faces-user", user);
         }

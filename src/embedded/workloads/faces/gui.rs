@@ -10,42 +10,39 @@ use serde_json::json;
 
 use super::super::super::body::{boxed, full};
 use super::super::super::mesh::Mesh;
-use super::super::Container;
-use super::reply::{Call, Identity};
+use super::reply::Call;
+use super::role::{Edition, Role};
 
 const PAGE: &str = include_str!("../../../../assets/faces-gui.html");
 
 struct Gui {
-    identity: Identity,
+    role: Role,
     hostname: String,
     mesh: Mesh,
-    color: String,
 }
 
 /// The role's service.
-pub fn router(container: &Container) -> Router {
+pub fn router(role: Role) -> Router {
+    role.log("serving the Faces page");
     let gui = Arc::new(Gui {
-        identity: Identity::new(container),
-        hostname: container.var("HOSTNAME").unwrap_or("unknown").to_owned(),
-        mesh: container.mesh.clone(),
-        color: container.var("COLOR").unwrap_or("white").to_owned(),
+        hostname: role.var("HOSTNAME").unwrap_or("unknown").to_owned(),
+        mesh: role.mesh(),
+        role,
     });
-    super::log(container, "GUI", "serving the Faces page");
     Router::new().fallback(move |request| answer(gui.clone(), request))
 }
 
 async fn answer(gui: Arc<Gui>, request: Request<Body>) -> Response<Body> {
     let start = Instant::now();
     let call = Call::read(&request);
-    if request.method() != "GET" {
-        return call.answer(
-            &gui.identity,
-            if request.method() == "HEAD" { 200 } else { 405 },
-            json!({"errors": [format!("method {} is not allowed", request.method())]}),
-        );
+    let candidate = gui.role.edition == Edition::Candidate;
+    match request.method().as_str() {
+        "GET" => {}
+        "HEAD" => return call.answer(&gui.role, 200, json!({})),
+        method => return call.not_allowed(&gui.role, method),
     }
-    let user = match call.header(&gui.identity.user_header) {
-        "" => "unknown".to_owned(),
+    let user = match call.header(&gui.role.user_header) {
+        "" if !candidate => "unknown".to_owned(),
         user => user.to_owned(),
     };
     let agent = match call.header("user-agent") {
@@ -53,10 +50,14 @@ async fn answer(gui: Arc<Gui>, request: Request<Body>) -> Response<Body> {
         agent => agent.to_owned(),
     };
     let path = request.uri().path().to_owned();
-    let mut pod = gui.identity.pod.clone();
-    let mut response = match path.as_str() {
-        "/" | "/index.html" => page(&gui, &user),
-        "/ready" => text(200, "text/plain", "ready\n"),
+    let mut pod = gui.role.pod.clone();
+    if let Some(about) = call.about(&gui.role, None) {
+        return about;
+    }
+    let (key, mut response) = match path.as_str() {
+        "/" => ("index", page(&gui, &user)),
+        "/index.html" if !candidate => ("index", page(&gui, &user)),
+        "/ready" => ("ready", text(200, "text/plain", "ready\n")),
         _ if path.starts_with("/face/") => {
             let response = proxied(&gui, request).await;
             if let Some(face) = response
@@ -66,22 +67,24 @@ async fn answer(gui: Arc<Gui>, request: Request<Body>) -> Response<Body> {
             {
                 face.clone_into(&mut pod);
             }
-            response
+            ("face", response)
         }
-        _ => text(
-            404,
-            "text/html",
-            &format!("no such page: {}", escaped(&path)),
-        ),
+        _ => {
+            let why = format!("no such page: {}", escaped(&path));
+            ("unknown", text(404, "text/html", &why))
+        }
     };
     let latency = start.elapsed().as_millis().to_string();
     for (name, value) in [
-        (gui.identity.user_header.as_str(), user.as_str()),
+        (gui.role.user_header.as_str(), user.as_str()),
         ("x-faces-user-agent", &agent),
         ("x-faces-latency", &latency),
         ("x-faces-pod", &pod),
         ("x-faces-podname", &gui.hostname),
     ] {
+        if candidate && name == "x-faces-podname" {
+            continue;
+        }
         if let (Ok(name), Ok(value)) = (
             name.parse::<axum::http::HeaderName>(),
             HeaderValue::from_str(value),
@@ -89,13 +92,19 @@ async fn answer(gui: Arc<Gui>, request: Request<Body>) -> Response<Body> {
             response.headers_mut().insert(name, value);
         }
     }
+    let status = response.status().as_u16();
+    gui.role
+        .answered(key, status, start.elapsed(), &call.describe(&gui.role));
     response
 }
 
 /// The page with its settings. They are JSON inside a script element, so `<` is escaped.
 fn page(gui: &Gui, user: &str) -> Response<Body> {
-    let settings =
-        json!({"user": user, "userHeader": gui.identity.user_header, "color": gui.color});
+    let role = &gui.role;
+    let settings = json!({
+        "user": user, "userHeader": role.user_header, "color": role.var("COLOR").unwrap_or("white"),
+        "hideKey": role.flag("HIDE_KEY", false), "showPods": role.flag("SHOW_PODS", false),
+    });
     let settings = settings.to_string().replace('<', "\\u003c");
     let nonce = format!("{:016x}{:016x}", fastrand::u64(..), fastrand::u64(..));
     let page = PAGE
@@ -124,7 +133,10 @@ async fn proxied(gui: &Gui, request: Request<Body>) -> Response<Body> {
     let path = request.uri().path_and_query().map_or("/", |p| p.as_str());
     let target = format!("http://face{}", path.strip_prefix("/face").unwrap_or(path));
     let mut outgoing = Request::get(target).body(full(""));
-    if let Ok(outgoing) = &mut outgoing {
+    // The candidates drop the user, with all other fields.
+    if let Ok(outgoing) = &mut outgoing
+        && gui.role.edition == Edition::Release
+    {
         *outgoing.headers_mut() = request.headers().clone();
         outgoing.headers_mut().remove("host");
     }

@@ -1,7 +1,9 @@
 //! Smileys and colours by name (FACES.md 4).
 
+use super::role::Edition;
+
 /// The smiley of an environment variable `SMILEY`, as the HTML entity that travels on the wire.
-pub fn smiley(name: Option<&str>) -> (&'static str, &'static str) {
+pub fn smiley(name: Option<&str>, edition: Edition) -> (&'static str, &'static str) {
     const TABLE: [(&str, &str); 9] = [
         ("Grinning", "&#x1F603;"),
         ("Sleeping", "&#x1F634;"),
@@ -14,14 +16,23 @@ pub fn smiley(name: Option<&str>) -> (&'static str, &'static str) {
         ("Vomiting", "&#x1F92E;"),
     ];
     let name = name.unwrap_or("Grinning");
-    // An unknown name is Vomiting, the table's last.
+    let unknown = match edition {
+        Edition::Candidate => ("Neutral", "&#x1F610;"),
+        Edition::Release => ("Vomiting", "&#x1F92E;"),
+    };
     let found = TABLE.iter().find(|(n, _)| *n == name);
-    *found.unwrap_or(&TABLE[TABLE.len() - 1])
+    found.copied().unwrap_or(unknown)
 }
 
+/// What stands for too many requests.
+pub const KABOOM: &str = "&#x1F92F;";
+/// What stands for a time-out.
+pub const SLEEPING: &str = "&#x1F634;";
+/// What stands for a failure.
+pub const CURSING: &str = "&#x1F92C;";
+
 /// The colour of an environment variable `COLOR`: a name, or `#…` as it stands; else yellow.
-pub fn color(name: Option<&str>) -> String {
-    let name = name.unwrap_or("blue");
+pub fn color(name: &str) -> String {
     if name.starts_with('#') {
         return name.to_owned();
     }
@@ -44,17 +55,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_resolve_as_in_2_0_0() {
-        assert_eq!(smiley(None).1, "&#x1F603;");
-        assert_eq!(smiley(Some("HeartEyes")).1, "&#x1F60D;");
-        assert_eq!(smiley(Some("hearteyes")).1, "&#x1F92E;");
+    fn names_resolve_as_in_their_release() {
+        let entity = |name, edition| smiley(name, edition).1;
+        assert_eq!(entity(None, Edition::Release), "&#x1F603;");
+        assert_eq!(entity(Some("HeartEyes"), Edition::Release), "&#x1F60D;");
+        assert_eq!(entity(Some("hearteyes"), Edition::Release), "&#x1F92E;");
+        assert_eq!(entity(Some("hearteyes"), Edition::Candidate), "&#x1F610;");
         for (name, hex) in [
-            (None, "#66CCEE"),
-            (Some("green"), "#228833"),
-            (Some("darkblue"), "#4477AA"),
-            (Some("#xyz"), "#xyz"),
-            (Some("Blue"), "#CCBB44"),
-            (Some("orange"), "#CCBB44"),
+            ("blue", "#66CCEE"),
+            ("green", "#228833"),
+            ("darkblue", "#4477AA"),
+            ("#xyz", "#xyz"),
+            ("Blue", "#CCBB44"),
+            ("orange", "#CCBB44"),
         ] {
             assert_eq!(color(name), hex);
         }

@@ -7,31 +7,9 @@ use axum::body::Body;
 use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
-use super::super::Container;
+use super::dice::Dice;
+use super::role::{Edition, Role};
 use crate::embedded::percent;
-
-/// A container's name for itself and for its users.
-#[derive(Clone, Debug)]
-pub struct Identity {
-    /// `X-Faces-Pod`.
-    pub pod: String,
-    /// The header that carries the user.
-    pub user_header: String,
-}
-
-impl Identity {
-    /// From the environment.
-    pub fn new(container: &Container) -> Self {
-        let pod = container
-            .var("HOST_IP")
-            .or_else(|| container.var("HOSTNAME"));
-        let header = container.var("USER_HEADER_NAME").unwrap_or("X-Faces-User");
-        Identity {
-            pod: pod.unwrap_or("unknown").to_owned(),
-            user_header: header.to_owned(),
-        }
-    }
-}
 
 /// What a role needs of a request to answer it.
 #[derive(Clone, Debug)]
@@ -82,7 +60,7 @@ impl Call {
     }
 
     /// An answer: the envelope with `fields` added, and the standard headers.
-    pub fn answer(&self, identity: &Identity, status: u16, fields: Value) -> Response<Body> {
+    pub fn answer(&self, role: &Role, status: u16, fields: Value) -> Response<Body> {
         let mut body = json!({
             "client_address": self.peer, "headers": self.canonical_headers(),
             "method": self.method, "path": self.path, "status": status,
@@ -97,15 +75,55 @@ impl Call {
         };
         let mut response = Response::new(Body::from(text));
         *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+        self.standard_headers(role, "application/json", response)
+    }
+
+    /// A failure: an envelope with `errors`, of the candidates plain text.
+    pub fn failure(&self, role: &Role, status: u16, why: String) -> Response<Body> {
+        if role.edition == Edition::Release {
+            return self.answer(role, status, json!({"errors": [why]}));
+        }
+        let mut response = Response::new(Body::from(why));
+        *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+        self.standard_headers(role, "text/plain", response)
+    }
+
+    /// What the candidates' answers have besides; `fields` of others stay as they are.
+    pub fn completed(&self, role: &Role, dice: &Dice, mut fields: Value) -> Value {
+        if role.edition == Edition::Candidate {
+            fields["rate"] = json!(format!("{:.1} RPS", dice.rate().unwrap_or(0.0)));
+            if fields["errors"].is_null() {
+                fields["errors"] = json!([]);
+            }
+        }
+        fields
+    }
+
+    /// The candidates' own paths, which throw no dice: `/ready` and `/rl`.
+    pub fn about(&self, role: &Role, rate: Option<f64>) -> Option<Response<Body>> {
+        if role.edition == Edition::Release || self.method != "GET" {
+            return None;
+        }
+        let rate = rate.map_or_else(|| "N/A".to_owned(), |r| format!("{r:.1}"));
+        match self.path.as_str() {
+            "/ready" => Some(self.answer(role, 200, json!({"ready": true}))),
+            "/rl" => Some(self.answer(role, 200, json!({"rl": rate}))),
+            _ => None,
+        }
+    }
+
+    fn standard_headers(
+        &self,
+        role: &Role,
+        kind: &'static str,
+        mut response: Response<Body>,
+    ) -> Response<Body> {
         let headers = response.headers_mut();
-        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        headers.insert("content-type", HeaderValue::from_static(kind));
         for (name, value) in [
-            (
-                identity.user_header.as_str(),
-                self.header(&identity.user_header),
-            ),
+            (role.user_header.as_str(), self.header(&role.user_header)),
             ("user-agent", self.header("user-agent")),
-            ("x-faces-pod", &identity.pod),
+            ("x-faces-pod", &role.pod),
         ] {
             if let (Ok(name), Ok(value)) = (
                 name.parse::<axum::http::HeaderName>(),
@@ -118,7 +136,7 @@ impl Call {
     }
 
     /// The answer to a request that is no GET, or whose path is not clean; none for the others.
-    pub fn early(&self, identity: &Identity) -> Option<Response<Body>> {
+    pub fn early(&self, role: &Role) -> Option<Response<Body>> {
         match self.method.as_str() {
             "GET" if self.path.contains("//") => {
                 let mut response = Response::new(Body::from("<a>Moved Permanently</a>.\n"));
@@ -140,12 +158,31 @@ impl Call {
                 Some(response)
             }
             "GET" => None,
-            "HEAD" => Some(self.answer(identity, 200, json!({}))),
-            method => {
-                let errors = json!({"errors": [format!("method {method} is not allowed")]});
-                Some(self.answer(identity, 405, errors))
-            }
+            "HEAD" => Some(self.answer(role, 200, json!({}))),
+            method => Some(self.not_allowed(role, method)),
         }
+    }
+
+    /// 405; of the candidates without any header of theirs.
+    pub fn not_allowed(&self, role: &Role, method: &str) -> Response<Body> {
+        let why = format!("method {method} is not allowed");
+        if role.edition == Edition::Release {
+            return self.answer(role, 405, json!({"errors": [why]}));
+        }
+        let mut response = Response::new(Body::from(why));
+        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+        let kind = HeaderValue::from_static("text/plain");
+        response.headers_mut().insert("content-type", kind);
+        response
+    }
+
+    /// For the log: what was asked, and by whom.
+    pub fn describe(&self, role: &Role) -> String {
+        let user = self.header(&role.user_header);
+        format!(
+            "{} {} row {} col {} user {user}",
+            self.method, self.path, self.row, self.col
+        )
     }
 
     fn canonical_headers(&self) -> BTreeMap<String, Vec<String>> {
