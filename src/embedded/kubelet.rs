@@ -215,8 +215,7 @@ async fn start_container(
         .iter()
         .map(|p| (*p, running.protocol, running.router.clone()));
     let others = running.others.into_iter();
-    let others = others.filter(|(port, _)| !ports.contains(port));
-    let others = others.map(|(port, router)| (port, Protocol::Http1, router));
+    let others = others.filter(|(port, ..)| !ports.contains(port));
     for (port, protocol, router) in own.chain(others) {
         opened.open(port, protocol, router).await.map_err(|error| {
             let message = format!("cannot listen for port {port}: {error}");

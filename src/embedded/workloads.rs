@@ -55,8 +55,8 @@ pub struct Running {
     pub router: Router,
     /// The container port if the pod spec names none.
     pub default_port: u16,
-    /// Ports that it opens besides, and what answers there over HTTP/1.1.
-    pub others: Vec<(u16, Router)>,
+    /// Ports that it opens besides, and what answers there.
+    pub others: Vec<(u16, Protocol, Router)>,
 }
 
 /// Something that images run as.

@@ -41,14 +41,23 @@ impl Workload for Echo {
             log: container.log.clone(),
             tries: Mutex::default(),
         });
+        let port = |name: &str, default| {
+            container
+                .var(name)
+                .map_or(Some(default), |v| v.parse().ok())
+        };
+        let (Some(http), Some(h2c)) = (port("HTTP_PORT", 3000), port("H2C_PORT", 3001)) else {
+            return Err(Crash("HTTP_PORT and H2C_PORT must be ports".to_owned()));
+        };
         container
             .log
-            .line("Starting server, listening on port 3000 (http)");
+            .line(format!("Starting server, listening on port {http} (http)"));
+        let router = Router::new().fallback(move |request| answer(echo.clone(), request));
         Ok(Running {
             protocol: Protocol::Either,
-            router: Router::new().fallback(move |request| answer(echo.clone(), request)),
-            default_port: 3000,
-            others: Vec::new(),
+            router: router.clone(),
+            default_port: http,
+            others: vec![(h2c, Protocol::Http2, router)],
         })
     }
 }

@@ -52,7 +52,10 @@ impl Workload for Faces {
                 protocol,
                 router: router(role),
                 default_port: PORT,
-                others: metrics.map(|m| (METRICS_PORT, m)).into_iter().collect(),
+                others: metrics
+                    .map(|m| (METRICS_PORT, Protocol::Http1, m))
+                    .into_iter()
+                    .collect(),
             }
         };
         match name {

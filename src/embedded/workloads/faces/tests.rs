@@ -164,7 +164,7 @@ async fn metrics_count_and_logs_tell_of_requests_when_asked() {
         last.ends_with(r#"level=DEBUG msg="Smiley: GET /edge/ row 1 col 2 user heart: 200" provider=SmileyProvider"#),
         "{last}"
     );
-    let (port, metrics) = running.others.into_iter().next().unwrap();
+    let (port, _, metrics) = running.others.into_iter().next().unwrap();
     assert_eq!(port, 9090);
     let bytes = ask(&metrics, "GET", "/anything").await.into_body();
     let text = axum::body::to_bytes(bytes, 99_999).await.unwrap();
