@@ -12,4 +12,5 @@ mod screens;
 mod terminal;
 mod tidy;
 mod traffic;
+mod watches;
 mod workshop;

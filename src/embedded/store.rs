@@ -159,6 +159,29 @@ impl Store {
         })
     }
 
+    /// All objects of a resource as they were at a revision.
+    pub fn list_at(
+        &self,
+        revision: u64,
+        resource: &str,
+        namespace: Option<&str>,
+    ) -> Result<BTreeMap<Key, Object>, Expired> {
+        let now = self.list(resource, namespace);
+        let mut objects: BTreeMap<Key, Object> = now.map(|(k, o)| (k.clone(), o.clone())).collect();
+        let changes: Vec<&Change> = self.changes_since(revision)?.collect();
+        for change in changes.into_iter().rev() {
+            let key = &change.key;
+            if &*key.resource != resource || namespace.is_some_and(|n| n != key.namespace) {
+                continue;
+            }
+            match &change.before {
+                Some(before) => objects.insert(key.clone(), before.clone()),
+                None => objects.remove(key),
+            };
+        }
+        Ok(objects)
+    }
+
     /// All objects.
     pub fn iter(&self) -> impl Iterator<Item = (&Key, &Object)> {
         self.objects.iter()

@@ -37,26 +37,22 @@ pub fn list(
     now: &jiff::Timestamp,
 ) -> Result<Reply, ApiError> {
     let selector = request.selector(target)?;
-    let wanted = request.parameter("resourceVersion");
-    if !wanted.is_empty() {
-        let revision: u64 = wanted.parse().map_err(|_| invalid_revision(wanted))?;
-        if revision > state.store.revision() {
-            return Err(ApiError::too_new(revision, state.store.revision()));
-        }
-    }
+    let page = page_of(state, request)?;
     let limit: usize = request.parameter("limit").parse().unwrap_or(0);
-    let after = match request.parameter("continue") {
-        "" => None,
-        token => Some(read_token(token)?),
-    };
+    let all = state
+        .store
+        .list_at(
+            page.revision,
+            &target.resource.id,
+            target.namespace.as_deref(),
+        )
+        .map_err(|e| ApiError::expired(e.to_string()))?;
     let mut objects: Vec<Object> = Vec::new();
     let mut left = 0;
     let mut last: Option<&Key> = None;
-    let all = state
-        .store
-        .list(&target.resource.id, target.namespace.as_deref());
-    let selected = all.filter(|(_, o)| selector.matches(o)).filter(|(key, _)| {
-        after.as_ref().is_none_or(|(namespace, name)| {
+    let selected = all.iter().filter(|(_, o)| selector.matches(o));
+    let selected = selected.filter(|(key, _)| {
+        page.after.as_ref().is_none_or(|(namespace, name)| {
             (key.namespace.as_str(), key.name.as_str()) > (namespace.as_str(), name.as_str())
         })
     });
@@ -68,11 +64,11 @@ pub fn list(
         last = Some(key);
         objects.push(object.clone());
     }
-    let mut metadata = json!({"resourceVersion": state.store.revision().to_string()});
+    let mut metadata = json!({"resourceVersion": page.revision.to_string()});
     if left > 0
         && let Some(last) = last
     {
-        metadata["continue"] = json!(token(last));
+        metadata["continue"] = json!(token(page.revision, last));
         // A real server does not count what a selector leaves out.
         if selector == Selector::default() {
             metadata["remainingItemCount"] = json!(left);
@@ -97,17 +93,55 @@ fn wants_table(accept: &str) -> bool {
     accept.contains("as=Table")
 }
 
-/// Where a page ended, opaque to clients.
-fn token(last: &Key) -> String {
-    URL_SAFE_NO_PAD.encode(format!("{}/{}", last.namespace, last.name))
+/// A page of a list: all pages of a list are of the revision of its first.
+struct Page {
+    revision: u64,
+    /// The namespace and name of the last object of the page before.
+    after: Option<(String, String)>,
 }
 
-fn read_token(token: &str) -> Result<(String, String), ApiError> {
-    let bytes = URL_SAFE_NO_PAD.decode(token).ok();
-    let text = bytes.and_then(|b| String::from_utf8(b).ok());
-    let pair = text.as_deref().and_then(|t| t.split_once('/'));
-    pair.map(|(namespace, name)| (namespace.to_owned(), name.to_owned()))
-        .ok_or_else(|| ApiError::bad_request("continue key is not valid"))
+fn page_of(state: &State, request: &Request) -> Result<Page, ApiError> {
+    let newest = state.store.revision();
+    let token = request.parameter("continue");
+    if !token.is_empty() {
+        let invalid = || ApiError::bad_request("continue key is not valid");
+        let page = read_token(token).ok_or_else(invalid)?;
+        return match page.revision {
+            revision if revision > newest => Err(invalid()),
+            _ => Ok(page),
+        };
+    }
+    let wanted = request.parameter("resourceVersion");
+    let mut revision = newest;
+    if !wanted.is_empty() {
+        let asked: u64 = wanted.parse().map_err(|_| invalid_revision(wanted))?;
+        if asked > newest {
+            return Err(ApiError::too_new(asked, newest));
+        }
+        if request.parameter("resourceVersionMatch") == "Exact" {
+            revision = asked;
+        }
+    }
+    Ok(Page {
+        revision,
+        after: None,
+    })
+}
+
+/// Where a page ended, opaque to clients.
+fn token(revision: u64, last: &Key) -> String {
+    URL_SAFE_NO_PAD.encode(format!("{revision}/{}/{}", last.namespace, last.name))
+}
+
+fn read_token(token: &str) -> Option<Page> {
+    let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;
+    let text = String::from_utf8(bytes).ok()?;
+    let (revision, rest) = text.split_once('/')?;
+    let (namespace, name) = rest.split_once('/')?;
+    Some(Page {
+        revision: revision.parse().ok()?,
+        after: Some((namespace.to_owned(), name.to_owned())),
+    })
 }
 
 fn invalid_revision(text: &str) -> ApiError {
