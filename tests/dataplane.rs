@@ -398,6 +398,33 @@ async fn an_https_listener_serves_its_secrets_certificate_as_soon_as_it_is_there
     let url = format!("https://a.example.org:{}/", address.port());
     let told: Value = client.get(url).send().await.unwrap().json().await.unwrap();
     assert_eq!(told["headers"]["X-Forwarded-Proto"], json!(["https"]));
+
+    // The same listener speaks plain HTTP as soon as it is said so.
+    let plain = ECHOES.replace(
+        r#"protocol: HTTPS, hostname: "*.example.org", tls: {certificateRefs: [{name: cert}]}"#,
+        "protocol: HTTP",
+    );
+    stage.apply(&plain).await;
+    let answers = async {
+        loop {
+            let listener = stage.cluster.gateways().list();
+            let address = listener
+                .iter()
+                .find(|l| l.listener == "tls")
+                .map(|l| l.address);
+            if let Some(address) = address
+                && let Ok(answer) = client.get(format!("http://{address}/")).send().await
+            {
+                return answer.json::<Value>().await.unwrap();
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    let told = tokio::time::timeout(Duration::from_secs(20), answers).await;
+    assert_eq!(
+        told.unwrap()["headers"]["X-Forwarded-Proto"],
+        json!(["http"])
+    );
 }
 
 #[tokio::test(flavor = "multi_thread")]

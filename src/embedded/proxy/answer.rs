@@ -55,3 +55,24 @@ pub fn redirect(status: u16, location: &str) -> Response<Body> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn linkerd_tells_of_its_errors_in_a_field() {
+        let refused = Refusal::new(504, "upstream request timeout");
+        let ours = refusal(&refused, false);
+        assert!(!ours.headers().contains_key("l5d-proxy-error"));
+        let linkerds = refusal(&refused.clone().by(Flavor::Linkerd), false);
+        assert_eq!(linkerds.status(), 504);
+        assert_eq!(
+            linkerds.headers()["l5d-proxy-error"],
+            "upstream request timeout"
+        );
+        let grpc = refusal(&refused.by(Flavor::Linkerd), true);
+        assert_eq!(grpc.headers()["grpc-status"], "4");
+        assert!(grpc.headers().contains_key("l5d-proxy-error"));
+    }
+}

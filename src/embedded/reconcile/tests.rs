@@ -106,6 +106,62 @@ fn at_rest_nothing_is_written() {
     assert_eq!(state.store.revision(), revision);
 }
 
+#[test]
+fn services_have_addresses_and_ports_of_their_own_and_endpoints_while_they_select() {
+    let mut state = state();
+    let put = |state: &mut State, name: &str, selector: Value| {
+        let spec = json!({"type": "NodePort", "selector": selector,
+                          "ports": [{"port": 80}, {"port": 81}]});
+        let service = json!({"metadata": {"name": name, "namespace": "app"}, "spec": spec});
+        state
+            .store
+            .put(Key::new("services", "app", name), service, "t");
+        reconcile(state, &Facts::default(), 0, "t");
+    };
+    for n in 0..300 {
+        put(&mut state, &format!("s{n}"), json!({"a": "b"}));
+    }
+    let services = || state.store.list("services", None).map(|(_, o)| &o["spec"]);
+    let ips: BTreeSet<String> = services().map(|s| s["clusterIP"].to_string()).collect();
+    let ports = services().flat_map(|s| items(&s["ports"]));
+    let ports: BTreeSet<u64> = ports.filter_map(|p| p["nodePort"].as_u64()).collect();
+    assert_eq!((ips.len(), ports.len()), (300, 600));
+    let slice = Key::new("endpointslices.discovery.k8s.io", "app", "s0");
+    assert!(state.store.get(&slice).is_some());
+    put(&mut state, "s0", Value::Null);
+    assert!(
+        state.store.get(&slice).is_none(),
+        "its endpoints are somebody else's now"
+    );
+    assert!(
+        state
+            .store
+            .get(&Key::new("endpoints", "app", "s0"))
+            .is_none()
+    );
+}
+
+#[test]
+fn a_status_that_somebody_wrote_is_put_right() {
+    let mut state = state();
+    let route = json!({"metadata": {"name": "r", "namespace": "app"},
+        "spec": {"parentRefs": [{"group": "", "kind": "Service", "name": "none"}]}});
+    let key = Key::new("httproutes.gateway.networking.k8s.io", "app", "r");
+    let before = state.store.revision();
+    state.store.put(key.clone(), route, "t");
+    reconcile(&mut state, &Facts::default(), before, "t");
+    let reason = |state: &State| {
+        let status = &state.store.get(&key).unwrap()["status"];
+        status["parents"][0]["conditions"][0]["reason"].clone()
+    };
+    assert_eq!(reason(&state), "NoMatchingParent");
+    let before = state.store.revision();
+    let wrong = json!({"parents": []});
+    state.store.update(&key, "t", |o| o["status"] = wrong);
+    reconcile(&mut state, &Facts::default(), before, "t");
+    assert_eq!(reason(&state), "NoMatchingParent");
+}
+
 /// Every pointer to a part of a value.
 fn pointers(value: &Value, at: &str, all: &mut Vec<String>) {
     all.push(at.to_owned());

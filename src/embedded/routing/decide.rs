@@ -197,14 +197,12 @@ impl RouteTable {
         let rules = entry
             .rules
             .get(&consumer)
-            .or_else(|| entry.rules.get(&(None, port)))
-            .filter(|_| self.members.contain(client_namespace));
-        let decision = match rules {
-            Some(rules) => self.by_rules(rules, &asked, dice),
-            None => {
-                let action = &entry.action;
-                self.to_service(service, port, &asked, action, None, dice)
-            }
+            .or_else(|| entry.rules.get(&(None, port)));
+        let outside = Action::default();
+        let decision = match (self.members.contain(client_namespace), rules) {
+            (true, Some(rules)) => self.by_rules(rules, &asked, dice),
+            (true, None) => self.to_service(service, port, &asked, &entry.action, None, dice),
+            (false, _) => self.to_service(service, port, &asked, &outside, None, dice),
         };
         settled(decision, &asked)
     }

@@ -85,42 +85,34 @@ fn ask(decision: Decision) -> u16 {
 
 fn at_gateway(store: &Store, host: &str, path: &str) -> u16 {
     let headers = HeaderMap::new();
-    let head = RequestHead {
+    let table = compile(store, &attach_all(store));
+    let gateway = ObjectRef::new("infra", "gw");
+    let mut dice = fastrand::Rng::with_seed(1);
+    ask(table.at_gateway(&gateway, 80, &get(host, path, &headers), &mut dice))
+}
+
+fn in_mesh(store: &Store, client: &str, service: &str, path: &str, user: &str) -> u16 {
+    ask(decided_in_mesh(store, client, service, path, user))
+}
+
+fn decided_in_mesh(store: &Store, client: &str, service: &str, path: &str, user: &str) -> Decision {
+    let mut headers = HeaderMap::new();
+    headers.insert("x-faces-user", user.parse().unwrap());
+    let table = compile(store, &attach_all(store));
+    let name = ObjectRef::new("app", service);
+    let mut dice = fastrand::Rng::with_seed(1);
+    table.in_mesh(client, &name, 80, &get(service, path, &headers), &mut dice)
+}
+
+fn get<'a>(host: &'a str, path: &'a str, headers: &'a HeaderMap) -> RequestHead<'a> {
+    RequestHead {
         method: "GET",
         host,
         port: None,
         path,
         query: "",
-        headers: &headers,
-    };
-    let mut dice = fastrand::Rng::with_seed(1);
-    ask(compile(store, &attach_all(store)).at_gateway(
-        &ObjectRef::new("infra", "gw"),
-        80,
-        &head,
-        &mut dice,
-    ))
-}
-
-fn in_mesh(store: &Store, client: &str, service: &str, path: &str, user: &str) -> u16 {
-    let mut headers = HeaderMap::new();
-    headers.insert("x-faces-user", user.parse().unwrap());
-    let head = RequestHead {
-        method: "GET",
-        host: service,
-        port: None,
-        path,
-        query: "",
-        headers: &headers,
-    };
-    let mut dice = fastrand::Rng::with_seed(1);
-    ask(compile(store, &attach_all(store)).in_mesh(
-        client,
-        &ObjectRef::new("app", service),
-        80,
-        &head,
-        &mut dice,
-    ))
+        headers,
+    }
 }
 
 #[test]

@@ -1,5 +1,7 @@
 //! Where implementations differ, what is answered without a backend, and shares over many requests.
 
+use std::time::Duration;
+
 use super::*;
 
 #[test]
@@ -131,6 +133,71 @@ fn linkerd_and_istio_differ_where_the_workshop_shows_it() {
         1,
         "group core is none of Istio's"
     );
+}
+
+#[test]
+fn linkerds_timeouts_stand_in_annotations_of_routes_and_services() {
+    let mut store = world();
+    let inject = json!({"linkerd.io/inject": "enabled"});
+    install_mesh(&mut store, "linkerd", "linkerd-destination", inject);
+    let timeouts = |store: &Store| match decided_in_mesh(store, "app", "a", "/", "") {
+        Decision::Forward(f) => (f.timeout, f.try_timeout),
+        other => panic!("{other:?}"),
+    };
+    let milliseconds = |n| Some(Duration::from_millis(n));
+    let key = Key::new("services", "app", "a");
+    store.update(&key, "t", |o| {
+        o["metadata"]["annotations"] =
+            json!({"timeout.linkerd.io/request": "2s", "timeout.linkerd.io/response": "300ms"});
+    });
+    assert_eq!(timeouts(&store), (milliseconds(2_000), milliseconds(300)));
+    // A route's own count in place of the Service's.
+    let rules = json!([{"backendRefs": to("a")}]);
+    put(
+        &mut store,
+        "HTTPRoute",
+        "app",
+        "r",
+        "t1",
+        on_service("a", rules),
+    );
+    assert_eq!(timeouts(&store), (None, None));
+    let key = Key::new(attach::HTTP_ROUTES, "app", "r");
+    store.update(&key, "t", |o| {
+        o["metadata"]["annotations"] = json!({"timeout.linkerd.io/request": "1d"});
+    });
+    assert_eq!(timeouts(&store), (milliseconds(86_400_000), None));
+}
+
+#[test]
+fn consumer_routes_are_their_namespaces_and_in_linkerds_mesh_compete_with_the_producers() {
+    let mut store = world();
+    let rule = |path: &str, service: &str| {
+        json!([{"matches": [{"path": {"value": path}}],
+                "backendRefs": [{"name": service, "namespace": "app", "port": 80}]}])
+    };
+    let producer = on_service("a", rule("/long/path", "b"));
+    put(&mut store, "HTTPRoute", "app", "producer", "t1", producer);
+    let consumer = on_service("a", rule("/", "c"));
+    put(
+        &mut store,
+        "HTTPRoute",
+        "elsewhere",
+        "consumer",
+        "t2",
+        consumer,
+    );
+    let asked = |store: &Store, client| in_mesh(store, client, "a", "/long/path", "");
+    assert_eq!(asked(&store, "app"), 2);
+    assert_eq!(asked(&store, "elsewhere"), 3, "the consumer's alone");
+    assert_eq!(asked(&store, "third"), 2, "of no concern to others");
+    let inject = json!({"linkerd.io/inject": "enabled"});
+    install_mesh(&mut store, "linkerd", "linkerd-destination", inject);
+    let marked =
+        json!({"metadata": {"name": "elsewhere", "annotations": {"linkerd.io/inject": "enabled"}}});
+    store.put(Key::new("namespaces", "", "elsewhere"), marked, "t");
+    assert_eq!(asked(&store, "elsewhere"), 2, "the longer path wins");
+    assert_eq!(in_mesh(&store, "elsewhere", "a", "/", ""), 3);
 }
 
 #[test]
