@@ -45,7 +45,7 @@ spec:
           spec:
             type: object
             required: [size]
-            properties: {size: {type: integer, minimum: 1}, color: {type: string, default: red, enum: [red, blue]}}
+            properties: {size: {type: integer, minimum: 1, description: "How wide it is."}, color: {type: string, default: red, enum: [red, blue]}}
             x-kubernetes-validations: [{rule: "self.size < 10", message: "too big for the stage"}]
   - {name: v1alpha1, served: true, storage: false, deprecated: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
 "#;
@@ -229,6 +229,12 @@ const CASES: &[Case] = &[
     ),
     ("get wd w", true, "NAME   SIZE\nw      3"),
     ("get wd w -o jsonpath={.spec.color}", true, "red"),
+    ("explain widget.spec.size", true, "How wide it is."),
+    (
+        "explain deployment.spec.replicas",
+        true,
+        "Number of desired pods",
+    ),
     ("scale wd w --replicas=4", true, "scaled"),
     (
         r#"patch wd w --type merge -p '{"spec":{"size":12}}'"#,
