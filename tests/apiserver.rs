@@ -50,257 +50,38 @@ spec:
   - {name: v1alpha1, served: true, storage: false, deprecated: true, schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}}
 "#;
 
-/// A command line, whether it ends well, and what its output has in it.
-type Case = (&'static str, bool, &'static str);
+/// The issue's list, in the words that kubectl prints on a real cluster: a command line that ends
+/// well (`$`) or badly (`!`), and what its output has in it. FILES stands for a directory.
+const CASES: &str = include_str!("fixtures/kubectl-commands.txt");
 
-/// The issue's list, in the words that kubectl prints on a real cluster. FILES stands for a directory.
-const CASES: &[Case] = &[
-    (
-        "apply -f FILES/app.yaml",
-        true,
-        "deployment.apps/web created\nservice/web created\n",
-    ),
-    (
-        "apply -f FILES/app.yaml",
-        true,
-        "deployment.apps/web unchanged\nservice/web unchanged\n",
-    ),
-    (
-        "apply -f FILES --recursive",
-        true,
-        "customresourcedefinition.apiextensions.k8s.io/widgets.example.com created",
-    ),
-    (
-        "rollout status deploy/web",
-        true,
-        "deployment \"web\" successfully rolled out",
-    ),
-    ("diff -f FILES/app.yaml", true, ""),
-    (
-        "get deploy web",
-        true,
-        "NAME   READY   UP-TO-DATE   AVAILABLE   AGE\nweb    2/2     2            2 ",
-    ),
-    ("get deploy web -o name", true, "deployment.apps/web\n"),
-    (
-        "get deploy web -o jsonpath={.spec.strategy.rollingUpdate.maxSurge}",
-        true,
-        "25%",
-    ),
-    (
-        "get deploy -o custom-columns=N:.metadata.name,R:.spec.replicas",
-        true,
-        "N     R\nweb   2\n",
-    ),
-    (
-        "get pods -l app=web --field-selector status.phase=Running -o name",
-        true,
-        "pod/web-",
-    ),
-    ("get pods -A -l app=nope", true, "No resources found"),
-    (
-        "get pods --field-selector spec.nope=1",
-        false,
-        "field label not supported: spec.nope",
-    ),
-    ("get pods -o wide", true, "NOMINATED NODE   READINESS GATES"),
-    (
-        "get pod nope",
-        false,
-        "Error from server (NotFound): pods \"nope\" not found",
-    ),
-    ("get nodes", true, "footlights   Ready    control-plane"),
-    ("describe deploy web", true, "ScalingReplicaSet"),
-    ("describe svc web", true, "TargetPort:  "),
-    (
-        "describe pod -l app=web",
-        true,
-        "Controlled By:  ReplicaSet/web-",
-    ),
-    ("get events", true, "SuccessfulCreate"),
-    (
-        "scale deploy web --replicas=3",
-        true,
-        "deployment.apps/web scaled",
-    ),
-    (
-        "wait --for=condition=Available deploy/web --timeout=20s",
-        true,
-        "deployment.apps/web condition met",
-    ),
-    (
-        "label deploy web tier=front",
-        true,
-        "deployment.apps/web labeled",
-    ),
-    (
-        "annotate deploy web note=x",
-        true,
-        "deployment.apps/web annotate",
-    ),
-    (
-        "get deploy -l tier=front -o name",
-        true,
-        "deployment.apps/web",
-    ),
-    (
-        r#"patch deploy web -p '{"spec":{"template":{"spec":{"containers":[{"name":"c","env":[{"name":"SMILEY","value":"HeartEyes"}]}]}}}}'"#,
-        true,
-        "deployment.apps/web patched",
-    ),
-    (
-        "get deploy web -o jsonpath={.spec.template.spec.containers[0].image}",
-        true,
-        "ghcr.io/buoyantio/faces-smiley:2.0.0",
-    ),
-    (
-        r#"patch deploy web --type json -p '[{"op":"replace","path":"/spec/replicas","value":1}]'"#,
-        true,
-        "patched",
-    ),
-    (
-        r#"patch deploy web --type merge -p '{"spec":{"selector":{"matchLabels":{"app":"other"}}}}'"#,
-        false,
-        "field is immutable",
-    ),
-    (
-        "rollout restart deploy/web",
-        true,
-        "deployment.apps/web restarted",
-    ),
-    ("rollout status deploy/web", true, "successfully rolled out"),
-    ("logs deploy/web", true, "Smiley: "),
-    (
-        "logs deploy/web --timestamps --since=1h --tail=1",
-        true,
-        "Z time=",
-    ),
-    (
-        "delete deploy web --dry-run=server",
-        true,
-        "deployment.apps \"web\" deleted",
-    ),
-    ("get deploy web -o name", true, "deployment.apps/web\n"),
-    (
-        r#"patch deploy web --type merge -p '{"metadata":{"name":"other"}}'"#,
-        false,
-        "does not match the name on the URL",
-    ),
-    ("logs deploy/web -c nope", false, "nope"),
-    ("api-resources --api-group=example.com", true, "widgets"),
-    ("api-resources", true, "deployments "),
-    ("auth can-i create pods", true, "yes\n"),
-    ("cluster-info", true, "Kubernetes control plane"),
-    (
-        "create configmap cm --from-literal=a=b",
-        true,
-        "configmap/cm created",
-    ),
-    ("get cm cm -o jsonpath={.data.a}", true, "b"),
-    (
-        "create configmap cm --from-literal=a=b",
-        false,
-        "configmaps \"cm\" already exists",
-    ),
-    (
-        "create secret generic sec --from-literal=a=b",
-        true,
-        "secret/sec created",
-    ),
-    (
-        "create deployment made --image=faces-smiley",
-        true,
-        "deployment.apps/made created",
-    ),
-    (
-        "expose deployment made --port=80",
-        true,
-        "service/made exposed",
-    ),
-    (
-        "delete deploy made --cascade=foreground",
-        true,
-        "deployment.apps \"made\" deleted",
-    ),
-    (
-        "apply -f FILES/widget.yaml",
-        true,
-        "widget.example.com/w created",
-    ),
-    ("get wd w", true, "NAME   SIZE\nw      3"),
-    ("get wd w -o jsonpath={.spec.color}", true, "red"),
-    ("explain widget.spec.size", true, "How wide it is."),
-    (
-        "explain deployment.spec.replicas",
-        true,
-        "Number of desired pods",
-    ),
-    ("scale wd w --replicas=4", true, "scaled"),
-    (
-        r#"patch wd w --type merge -p '{"spec":{"size":12}}'"#,
-        false,
-        "spec: Invalid value: \"object\": too big for the stage",
-    ),
-    (
-        r#"patch wd w --type merge -p '{"spec":{"color":"green"}}'"#,
-        false,
-        "Unsupported value: \"green\": supported values: \"red\", \"blue\"",
-    ),
-    (
-        "get widgets.v1alpha1.example.com w -o name",
-        true,
-        "Warning: example.com/v1alpha1 Widget is deprecated",
-    ),
-    (
-        "apply -f FILES/typo/widget.yaml",
-        false,
-        "unknown field \"spec.sise\"",
-    ),
-    (
-        "apply -f FILES/alien/alien.yaml",
-        false,
-        "no matches for kind \"Alien\" in version \"mars.example/v1\"",
-    ),
-    ("apply -f FILES/hold.yaml", true, "configmap/hold created"),
-    (
-        "delete cm hold --wait=false",
-        true,
-        "configmap \"hold\" deleted",
-    ),
-    (
-        "get cm hold -o jsonpath={.metadata.deletionTimestamp}",
-        true,
-        "T",
-    ),
-    (
-        r#"patch cm hold --type merge -p '{"metadata":{"finalizers":null}}'"#,
-        true,
-        "patched",
-    ),
-    ("get cm hold", false, "NotFound"),
-    ("delete wd --all", true, "widget.example.com \"w\" deleted"),
-    ("delete pods -l app=web", true, "\" deleted"),
-    (
-        "exec deploy/web -- ls",
-        false,
-        "the embedded cluster has no exec",
-    ),
-    (
-        "get --raw /api/v1/namespaces/default/services/web:80/proxy/center/",
-        true,
-        "\"path\":\"/center/\"",
-    ),
-    ("create namespace gone", true, "namespace/gone created"),
-    ("create configmap -n gone x", true, "configmap/x created"),
-    ("delete namespace gone", true, "namespace \"gone\" deleted"),
-    ("get cm -n gone x", false, "NotFound"),
-    (
-        "delete -f FILES/app.yaml",
-        true,
-        "deployment.apps \"web\" deleted",
-    ),
-    ("get rs", true, "No resources found"),
-];
+/// A command line.
+struct Case {
+    line: String,
+    status: i32,
+    wanted: String,
+}
+
+fn cases(files: &Path) -> Vec<Case> {
+    let mut cases: Vec<Case> = Vec::new();
+    for line in CASES.lines() {
+        let (mark, rest) = line.split_at(2);
+        match mark {
+            "$ " | "! " => cases.push(Case {
+                line: rest.replace("FILES", files.to_str().unwrap()),
+                status: i32::from(mark == "! "),
+                wanted: String::new(),
+            }),
+            _ => {
+                let wanted = &mut cases.last_mut().unwrap().wanted;
+                if !wanted.is_empty() {
+                    wanted.push('\n');
+                }
+                wanted.push_str(rest);
+            }
+        }
+    }
+    cases
+}
 
 fn files() -> tempfile::TempDir {
     let files = tempfile::tempdir().unwrap();
@@ -338,16 +119,17 @@ fn late_files(files: &Path) {
 fn works_through_the_list(program: &Path) {
     let cluster = Cluster::start("gateway");
     let files = files();
-    for (line, good, wanted) in CASES {
-        if line.contains("FILES/widget.yaml") {
+    for case in cases(files.path()) {
+        let line = &case.line;
+        if line.ends_with("/widget.yaml") {
             late_files(files.path());
         }
-        let line = line.replace("FILES", files.path().to_str().unwrap());
-        let run = cluster.kubectl(program, &line).exits(i32::from(!good));
+        let run = cluster.kubectl(program, line).exits(case.status);
         let said = format!("{}{}", run.stdout, run.stderr);
         assert!(
-            said.contains(wanted),
-            "kubectl {line}\nwanted: {wanted}\nsaid: {said}"
+            said.contains(&case.wanted),
+            "kubectl {line}\nwanted: {}\nsaid: {said}",
+            case.wanted
         );
     }
     // Server-side apply, in other files of the same object.
