@@ -27,6 +27,7 @@ pub mod forward_proxy;
 pub mod gateway;
 pub mod hub;
 pub mod kubelet;
+pub mod list;
 pub mod mesh;
 pub mod openapi;
 pub mod patch;

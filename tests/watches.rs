@@ -203,9 +203,15 @@ async fn pages_are_of_one_revision_and_a_page_too_old_is_refused() {
     let wanted: Vec<String> = (0..25).map(|n| format!("p{n:02}")).collect();
     assert_eq!(names[..25], wanted[..], "{names:?}");
     assert_eq!(revisions[0], revisions[1]);
-    let bad = api.list(&page(Some("nonsense".to_owned()))).await;
-    let Err(kube::Error::Api(status)) = bad else {
-        panic!("{bad:?}");
+    let refused = async |token: &str| match api.list(&page(Some(token.to_owned()))).await {
+        Err(kube::Error::Api(status)) => (status.code, status.reason),
+        other => panic!("{other:?}"),
     };
-    assert!(matches!(status.code, 400 | 410), "{status:?}");
+    assert_eq!(refused("nonsense").await, (400, "BadRequest".to_owned()));
+    let first = api.list(&page(None)).await.unwrap();
+    let token = first.metadata.continue_.unwrap();
+    for n in 0..1_100 {
+        label(&api, "p00", json!(n.to_string())).await;
+    }
+    assert_eq!(refused(&token).await, (410, "Expired".to_owned()));
 }

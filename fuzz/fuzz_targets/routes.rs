@@ -8,7 +8,7 @@ mod server;
 
 use footlights::embedded::routing::attach::attach_all;
 use footlights::embedded::routing::compile::compile;
-use footlights::embedded::routing::decide::RequestHead;
+use footlights::embedded::routing::decision::RequestHead;
 use footlights::embedded::routing::table::ObjectRef;
 use footlights::embedded::store::Key;
 use libfuzzer_sys::arbitrary::{Result, Unstructured};

@@ -238,7 +238,7 @@ impl Api {
             let mut revisions = hub.revisions();
             let (mut lines, mut told) = log.since(0);
             if let Some(seconds) = asked.since_seconds {
-                let oldest = jiff::Timestamp::now().as_second() - seconds;
+                let oldest = jiff::Timestamp::now().as_second().saturating_sub(seconds);
                 lines.retain(|line| line.at.as_second() >= oldest);
             }
             if let Some(tail) = asked.tail {

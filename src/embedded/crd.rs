@@ -1,27 +1,19 @@
 //! CustomResourceDefinitions: what is checked of one, and the resource that it makes. Pure.
 
+mod validation;
+
 use std::sync::Arc;
 
 use serde_json::{Value, json};
 
 use super::resource::{Column, Definition, Origin, Resource, ScalePaths, Scope, Version};
 use super::schema::Schema;
-use super::status::FieldError;
+use crate::embedded::list::items;
+
+pub use validation::validate;
 
 /// The resource that holds them.
 pub const CRDS: &str = "customresourcedefinitions.apiextensions.k8s.io";
-
-/// Groups whose kinds are Kubernetes' own.
-const BUILT_IN_GROUPS: [&str; 8] = [
-    "",
-    "admissionregistration.k8s.io",
-    "apiextensions.k8s.io",
-    "apps",
-    "authorization.k8s.io",
-    "coordination.k8s.io",
-    "discovery.k8s.io",
-    "rbac.authorization.k8s.io",
-];
 
 /// Fills in what the API server fills in.
 pub fn default(crd: &mut Value) {
@@ -38,160 +30,6 @@ pub fn default(crd: &mut Value) {
         }
         if names["listKind"].is_null() {
             names["listKind"] = json!(format!("{kind}List"));
-        }
-    }
-}
-
-/// What is wrong with a CRD; empty if it can be served.
-pub fn validate(crd: &Value) -> Vec<FieldError> {
-    let mut causes = Vec::new();
-    let spec = &crd["spec"];
-    let text = |v: &Value| v.as_str().unwrap_or("").to_owned();
-    let (group, plural) = (text(&spec["group"]), text(&spec["names"]["plural"]));
-    for (field, value) in [
-        ("spec.group", &spec["group"]),
-        ("spec.scope", &spec["scope"]),
-        ("spec.names.plural", &spec["names"]["plural"]),
-        ("spec.names.kind", &spec["names"]["kind"]),
-    ] {
-        if text(value).is_empty() {
-            causes.push(FieldError::required(field, ""));
-        }
-    }
-    let name = text(&crd["metadata"]["name"]);
-    if name != format!("{plural}.{group}") {
-        causes.push(FieldError::invalid(
-            "metadata.name",
-            &json!(name),
-            "must be spec.names.plural+\".\"+spec.group",
-        ));
-    }
-    if !["Namespaced", "Cluster"].contains(&text(&spec["scope"]).as_str()) {
-        causes.push(FieldError::not_supported(
-            "spec.scope",
-            &spec["scope"],
-            &["Cluster", "Namespaced"],
-        ));
-    }
-    if BUILT_IN_GROUPS.contains(&group.as_str()) {
-        causes.push(FieldError::invalid(
-            "spec.group",
-            &json!(group),
-            "this group is built in",
-        ));
-    }
-    if spec["conversion"]["strategy"] == "Webhook" {
-        causes.push(FieldError::invalid(
-            "spec.conversion.strategy",
-            &json!("Webhook"),
-            "the embedded cluster calls no webhooks",
-        ));
-    }
-    let versions = spec["versions"].as_array().map_or(&[][..], Vec::as_slice);
-    if versions.iter().filter(|v| v["storage"] == true).count() != 1 {
-        causes.push(FieldError::invalid(
-            "spec.versions",
-            &spec["versions"],
-            "must have exactly one version marked as storage version",
-        ));
-    }
-    for (index, version) in versions.iter().enumerate() {
-        let at = format!("spec.versions[{index}]");
-        let scale = &version["subresources"]["scale"];
-        for (field, root) in [
-            ("specReplicasPath", ".spec."),
-            ("statusReplicasPath", ".status."),
-        ] {
-            let path = &scale[field];
-            if path.is_string() && !text(path).starts_with(root) {
-                let field = format!("{at}.subresources.scale.{field}");
-                let why = format!("should be a json path under {root}");
-                causes.push(FieldError::invalid(field, path, &why));
-            }
-        }
-        let schema = &version["schema"]["openAPIV3Schema"];
-        if schema.is_null() {
-            let field = format!("{at}.schema.openAPIV3Schema");
-            causes.push(FieldError::required(field, "schemas are required"));
-            continue;
-        }
-        if let Err(error) = Schema::of_crd(schema) {
-            let (below, why) = (error.at, error.why);
-            let field = format!("{at}.schema.{below}");
-            causes.push(FieldError {
-                field,
-                reason: "FieldValueInvalid",
-                message: format!("Invalid value: {why}"),
-            });
-        }
-        let mut rules = Vec::new();
-        collect_rules(schema, &format!("{at}.schema.openAPIV3Schema"), &mut rules);
-        for (field, rule) in rules {
-            if let Some(why) = too_costly(&rule) {
-                causes.push(FieldError::invalid(field, &json!("CEL rule"), why));
-                continue;
-            }
-            if let Err(error) = kube_cel::cel::Program::compile(&rule) {
-                let why = format!("compilation failed: {error}");
-                causes.push(FieldError::invalid(field, &json!(rule), &why));
-            }
-        }
-    }
-    causes
-}
-
-/// A rule that could take longer than a cluster may stand still, or nest deeper than it can be read.
-/// A real server estimates a cost; these are the ways that were found to exceed it.
-fn too_costly(rule: &str) -> Option<&'static str> {
-    const MOST_LENGTH: usize = 3_000;
-    const MACROS: [&str; 6] = [
-        ".all(",
-        ".exists(",
-        ".exists_one(",
-        ".map(",
-        ".filter(",
-        ".existsOne(",
-    ];
-    if rule.len() > MOST_LENGTH {
-        return Some("estimated rule cost exceeds the budget: the rule is longer than 3000 bytes");
-    }
-    if rule.contains("lists.range") {
-        return Some("estimated rule cost exceeds the budget: lists.range is not evaluated here");
-    }
-    let (mut depth, mut open) = (0_usize, Vec::new());
-    for (at, c) in rule.char_indices() {
-        match c {
-            '(' => {
-                let looping = MACROS.iter().any(|m| rule[..=at].ends_with(m));
-                depth += usize::from(looping);
-                open.push(looping);
-            }
-            ')' => depth -= usize::from(open.pop().unwrap_or(false)),
-            _ => {}
-        }
-        if depth > 2 {
-            return Some(
-                "estimated rule cost exceeds the budget: more than two loops in each other",
-            );
-        }
-    }
-    None
-}
-
-/// All CEL rules of a schema, with their paths.
-fn collect_rules(schema: &Value, at: &str, rules: &mut Vec<(String, String)>) {
-    let list = schema["x-kubernetes-validations"].as_array();
-    for (index, entry) in list.into_iter().flatten().enumerate() {
-        let rule = entry["rule"].as_str().unwrap_or("");
-        let field = format!("{at}.x-kubernetes-validations[{index}].rule");
-        rules.push((field, rule.to_owned()));
-    }
-    for (name, property) in schema["properties"].as_object().into_iter().flatten() {
-        collect_rules(property, &format!("{at}.properties[{name}]"), rules);
-    }
-    for field in ["items", "additionalProperties"] {
-        if schema[field].is_object() {
-            collect_rules(&schema[field], &format!("{at}.{field}"), rules);
         }
     }
 }
@@ -323,7 +161,7 @@ fn columns(version: &Value) -> Vec<Column> {
 pub fn status(crd: &Value, now: &str) -> Value {
     let before = &crd["status"];
     let condition = |kind: &str, reason: &str, message: &str| {
-        let known = before["conditions"].as_array().into_iter().flatten();
+        let known = items(&before["conditions"]);
         let since = known
             .filter(|c| c["type"] == kind && c["status"] == "True")
             .find_map(|c| c["lastTransitionTime"].as_str());
@@ -334,7 +172,7 @@ pub fn status(crd: &Value, now: &str) -> Value {
         .as_array()
         .cloned()
         .unwrap_or_default();
-    let versions = crd["spec"]["versions"].as_array().into_iter().flatten();
+    let versions = items(&crd["spec"]["versions"]);
     for version in versions.filter(|v| v["storage"] == true) {
         if !stored.contains(&version["name"]) {
             stored.push(version["name"].clone());

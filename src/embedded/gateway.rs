@@ -143,11 +143,14 @@ fn accept(
             let (hub, proxy, port) = (hub.clone(), proxy.clone(), port.clone());
             tower::service_fn(move |mut request: Request<Incoming>| {
                 let (hub, proxy, port) = (hub.clone(), proxy.clone(), port.clone());
+                let peer = peer.clone();
                 async move {
-                    forwarded(&mut request, peer, scheme);
+                    forwarded(&mut request, peer.address, scheme);
                     let table = hub.table();
                     let decide = |head: &RequestHead<'_>| {
-                        table.at_gateway(&port.0, port.1, head, &mut fastrand::Rng::new())
+                        let name = peer.server_name.as_deref();
+                        let listener = table.listener(&port.0, port.1, name.unwrap_or(head.host));
+                        table.at_listener(listener, head, &mut fastrand::Rng::new())
                     };
                     let response = proxy.handle(request.map(boxed), decide).await;
                     Ok::<_, std::convert::Infallible>(response)

@@ -20,6 +20,7 @@ use super::routing::compile::PORTS_ANNOTATION;
 use super::serve::{Protocol, Stop, Stopped, Transport, serve, stop};
 use super::store::{Key, Object};
 use super::workloads::{self, Container, Crash, Log};
+use crate::embedded::list::items;
 
 /// How long a pod that ends still takes requests that were decided on before.
 const LAST_ARRIVALS: Duration = Duration::from_millis(50);
@@ -66,7 +67,7 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, logs: Logs, mut stopped: Stopped) 
             let log = Log::new();
             lock(&logs).insert(uid(&pod), log.clone());
             started += 1;
-            let ip = format!("10.42.0.{}", 1 + started % 250);
+            let ip = format!("10.42.{}.{}", (started >> 8) & 0xff, started & 0xff);
             let stops = start(&hub, &proxy, &key, &pod, &ip, log).await;
             running.insert(uid(&pod), stops);
         }
@@ -122,7 +123,7 @@ impl Opened {
         let serving = serve(listener, Transport::Plain, protocol, stopped, move |peer| {
             let mut router = router.clone();
             tower::service_fn(move |mut request: http::Request<hyper::body::Incoming>| {
-                request.extensions_mut().insert(peer);
+                request.extensions_mut().insert(peer.address);
                 let answer = router.call(request.map(axum::body::Body::new));
                 async move { answer.await.map(|response| response.map(boxed)) }
             })
@@ -151,7 +152,7 @@ async fn start(
 ) -> Vec<Stop> {
     let mut opened = Opened::default();
     let mut statuses = Vec::new();
-    for spec in pod["spec"]["containers"].as_array().into_iter().flatten() {
+    for spec in items(&pod["spec"]["containers"]) {
         let image = spec["image"].as_str().unwrap_or("");
         let (name, tag) = workloads::split_image(image);
         let container = Container {
@@ -204,18 +205,18 @@ async fn start_container(
             message,
         }
     })?;
-    let declared = spec["ports"].as_array().into_iter().flatten();
+    let declared = items(&spec["ports"]);
     let mut ports: Vec<u16> = declared
         .filter_map(|p| u16::try_from(p["containerPort"].as_u64()?).ok())
         .collect();
+    let others = running.others;
+    ports.retain(|port| !others.iter().any(|(other, ..)| other == port));
     if ports.is_empty() {
         ports.push(running.default_port);
     }
     let own = ports
         .iter()
         .map(|p| (*p, running.protocol, running.router.clone()));
-    let others = running.others.into_iter();
-    let others = others.filter(|(port, ..)| !ports.contains(port));
     for (port, protocol, router) in own.chain(others) {
         opened.open(port, protocol, router).await.map_err(|error| {
             let message = format!("cannot listen for port {port}: {error}");
@@ -234,7 +235,7 @@ fn environment(spec: &Value, pod: &Value, ip: &str) -> BTreeMap<String, String> 
     let mut env = BTreeMap::new();
     let name = pod["metadata"]["name"].as_str().unwrap_or("");
     env.insert("HOSTNAME".to_owned(), name.to_owned());
-    for variable in spec["env"].as_array().into_iter().flatten() {
+    for variable in items(&spec["env"]) {
         let value = match variable["valueFrom"]["fieldRef"]["fieldPath"].as_str() {
             Some("status.podIP") => ip.to_owned(),
             Some("spec.nodeName") => "footlights".to_owned(),
@@ -266,7 +267,7 @@ fn container_status(spec: &Value, outcome: Result<(), Waiting>) -> Value {
 
 /// Guaranteed pods, whose every limit is its request, are not told apart.
 fn qos_class(spec: &Value) -> &'static str {
-    let containers = spec["containers"].as_array().into_iter().flatten();
+    let containers = items(&spec["containers"]);
     let mut asked = containers.flat_map(|c| ["limits", "requests"].map(|f| &c["resources"][f]));
     if asked.any(|r| r.as_object().is_some_and(|r| !r.is_empty())) {
         "Burstable"

@@ -11,7 +11,7 @@ use http::{Request, Response};
 use super::body::{Body, boxed};
 use super::hub::Hub;
 use super::proxy::Proxy;
-use super::routing::decide::Refusal;
+use super::routing::decision::Refusal;
 use super::routing::table::ObjectRef;
 use super::routing::{Decision, RequestHead};
 

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use self::headers::{edit, is_grpc, remove_hop_by_hop};
 use self::upstream::Upstream;
 use super::body::{Body, BoxError, Gathered, boxed, full, gather, with_deadline};
-use super::routing::decide::{Forward, MirrorTo, Refusal};
+use super::routing::decision::{Forward, MirrorTo, Refusal};
 use super::routing::{Decision, RequestHead, hostname};
 pub use answer::plain;
 

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::crd::CRDS;
+use super::list::items;
 use super::rest::State;
 use super::routing::attach::{AttachedRoute, attach_all};
 use super::routing::flavor::Flavor;
@@ -140,27 +141,19 @@ fn is_of_gateway_api(resource: &Arc<str>) -> bool {
 }
 
 fn is_of_status_only(change: &Change) -> bool {
-    let Some(before) = &change.before else {
+    let (ChangeKind::Modified, Some(before)) = (change.kind, &change.before) else {
         return false;
     };
-    let after = &change.object;
-    let labels_and_such = |o: &Value| {
-        let metadata = &o["metadata"];
-        ["labels", "annotations", "deletionTimestamp"].map(|f| metadata[f].clone())
-    };
-    same_but_for_metadata_and_status(before, after)
-        && labels_and_such(before) == labels_and_such(after)
+    let (old, new) = (&before["metadata"], &change.object["metadata"]);
+    let read = ["labels", "annotations", "deletionTimestamp"];
+    read.iter().all(|f| old[f] == new[f])
+        && same_but_for_metadata_and_status(before, &change.object)
 }
 
 /// All objects of a resource, to be changed while they are gone through.
 fn all(state: &State, resource: &str) -> Vec<(Key, Object)> {
     let objects = state.store.list(resource, None);
     objects.map(|(k, o)| (k.clone(), o.clone())).collect()
-}
-
-/// The items of a list; none of anything else.
-fn items(list: &Value) -> impl Iterator<Item = &Value> {
-    list.as_array().into_iter().flatten()
 }
 
 /// What a controller writes conditions about: which generation, and as whom.

@@ -3,6 +3,7 @@
 //! `handle` turns a request into a reply and changes the store; sockets, TLS and streaming are
 //! `api`'s. What a kind needs of its own is in `admission` (defaults, validation) and `table`.
 
+mod checks;
 mod delete;
 mod pod;
 mod read;
@@ -22,8 +23,8 @@ use super::selector::Selector;
 use super::status::ApiError;
 use super::store::{Key, Object, Store};
 use super::watch::WatchSpec;
+pub use checks::is_finished;
 pub use pod::{LogRequest, ProxyRequest};
-pub use write::is_finished;
 
 /// The objects and the kinds of one cluster.
 #[derive(Debug)]

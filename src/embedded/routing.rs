@@ -7,7 +7,9 @@
 pub mod action;
 pub mod attach;
 pub mod compile;
+mod conflicts;
 pub mod decide;
+pub mod decision;
 pub mod duration;
 pub mod flavor;
 pub mod grant;
@@ -18,15 +20,12 @@ pub mod rewrite;
 pub mod table;
 
 pub use compile::compile;
-pub use decide::{Decision, RequestHead};
+pub use decision::{Decision, RequestHead};
 pub use table::RouteTable;
 
 use serde_json::Value;
 
-/// The items of a list; none of anything else.
-fn array(value: &Value) -> impl Iterator<Item = &Value> {
-    value.as_array().into_iter().flatten()
-}
+use super::list::items;
 
 fn text(value: &Value) -> String {
     value.as_str().unwrap_or("").to_owned()

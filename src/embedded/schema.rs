@@ -7,6 +7,7 @@ pub mod built_in;
 mod defaulting;
 mod validation;
 
+use crate::embedded::list::items;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -252,7 +253,7 @@ impl Reader<'_> {
         }
         read.limits = limits(schema).map_err(|why| fail(&why))?;
         let branch = |field: &str, seen: &mut Seen| -> Result<Vec<Schema>, SchemaError> {
-            let list = schema[field].as_array().into_iter().flatten();
+            let list = items(&schema[field]);
             list.map(|s| self.read(s, &format!("{at}.{field}"), seen, depth + 1))
                 .collect()
         };

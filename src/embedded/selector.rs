@@ -1,5 +1,6 @@
 //! Label and field selectors of list, watch and delete-collection requests. Pure.
 
+use crate::embedded::list::items;
 use serde_json::Value;
 
 use super::resource::Resource;
@@ -128,10 +129,7 @@ impl Requirement {
 pub fn label_selector_fits(selector: &Value, object: &Value) -> bool {
     let labels = &object["metadata"]["labels"];
     let pairs = selector["matchLabels"].as_object().into_iter().flatten();
-    let mut expressions = selector["matchExpressions"]
-        .as_array()
-        .into_iter()
-        .flatten();
+    let mut expressions = items(&selector["matchExpressions"]);
     let fits = |expression: &Value| {
         let key = expression["key"].as_str().unwrap_or("");
         let value = &labels[key];

@@ -74,14 +74,23 @@ pub enum Transport {
     Tls(Arc<rustls::ServerConfig>),
 }
 
-/// Accepts connections until stopped. `make` gives each its service, by the peer's address. Past
-/// a thousand a connection waits until another ends.
+/// Who is at the other end of a connection.
+#[derive(Clone, Debug)]
+pub struct Peer {
+    /// Its address.
+    pub address: SocketAddr,
+    /// The server name that it asked for by TLS: empty if it named none, nothing without TLS.
+    pub server_name: Option<String>,
+}
+
+/// Accepts connections until stopped. `make` gives each its service, by its peer. Past a thousand
+/// a connection waits until another ends.
 pub async fn serve<S>(
     listener: TcpListener,
     transport: Transport,
     protocol: Protocol,
     mut stopped: Stopped,
-    make: impl Fn(SocketAddr) -> S,
+    make: impl Fn(Peer) -> S + Clone + Send + 'static,
 ) where
     S: Service<Request<Incoming>, Response = Response<Body>> + Clone + Send + 'static,
     S::Future: Send + 'static,
@@ -97,12 +106,12 @@ pub async fn serve<S>(
             () = stopped.wait() => return,
         };
         // Accepting fails for a moment when descriptors run out; the next connection may do.
-        let (permit, Ok((stream, peer))) = accepted else {
+        let (permit, Ok((stream, address))) = accepted else {
             tokio::time::sleep(Duration::from_millis(10)).await;
             continue;
         };
         let _ = stream.set_nodelay(true);
-        let (service, stopped, transport) = (make(peer), stopped.clone(), transport.clone());
+        let (make, stopped, transport) = (make.clone(), stopped.clone(), transport.clone());
         tokio::spawn(async move {
             let _permit = permit;
             match transport {
@@ -110,14 +119,23 @@ pub async fn serve<S>(
                     // One that says nothing would hold its place for ever.
                     let said = tokio::time::timeout(HEADER_TIMEOUT, stream.peek(&mut [0])).await;
                     if said.is_ok() {
-                        connection(stream, protocol, service, stopped).await;
+                        let peer = Peer {
+                            address,
+                            server_name: None,
+                        };
+                        connection(stream, protocol, make(peer), stopped).await;
                     }
                 }
                 Transport::Tls(config) => {
                     let handshake = TlsAcceptor::from(config).accept(stream);
                     // A client that does not trust our CA ends here; that is its own to tell.
                     if let Ok(Ok(stream)) = tokio::time::timeout(HEADER_TIMEOUT, handshake).await {
-                        connection(stream, protocol, service, stopped).await;
+                        let name = stream.get_ref().1.server_name().unwrap_or("");
+                        let peer = Peer {
+                            address,
+                            server_name: Some(name.to_ascii_lowercase()),
+                        };
+                        connection(stream, protocol, make(peer), stopped).await;
                     }
                 }
             }

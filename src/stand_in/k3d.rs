@@ -45,7 +45,7 @@ enum Cluster {
 }
 
 /// Options whose value is a word of its own.
-const VALUED: [&str; 22] = [
+const VALUED: &[&str] = &[
     "-p",
     "--port",
     "-v",
@@ -68,6 +68,17 @@ const VALUED: [&str; 22] = [
     "--registry-use",
     "--timeout",
     "--token",
+    "--registry-create",
+    "--registry-config",
+    "--agents-memory",
+    "--servers-memory",
+    "--gpus",
+    "--host-alias",
+    "--k3s-node-label",
+    "--lb-config-override",
+    "--runtime-label",
+    "--runtime-ulimit",
+    "--subnet",
 ];
 
 /// The cluster's name: the first word that is neither an option nor an option's value.

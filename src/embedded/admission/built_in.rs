@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::names::check_labels;
 use crate::embedded::crd::{self, CRDS};
+use crate::embedded::list::items;
 use crate::embedded::status::FieldError;
 
 /// Replicas of one workload; each is a listener in this process.
@@ -210,7 +211,7 @@ pub fn validate(id: &str, object: &Value, before: Option<&Value>, causes: &mut V
 }
 
 fn list<'a>(object: &'a Value, field: &str) -> impl Iterator<Item = (usize, &'a Value)> + use<'a> {
-    object[field].as_array().into_iter().flatten().enumerate()
+    items(&object[field]).enumerate()
 }
 
 fn validate_template(object: &Value, causes: &mut Vec<FieldError>) {

@@ -5,6 +5,7 @@ use prost::Message;
 use serde_json::{Map, Value};
 
 use super::{add_schemas, gvk};
+use crate::embedded::list::items;
 use crate::embedded::resource::Registry;
 
 /// What kubectl gets. It asks with an `@` for the last dot, which is no media type to Go.
@@ -242,7 +243,7 @@ fn convert(schema: &Value) -> Schema {
     } else {
         text("type")
     };
-    let required = schema["required"].as_array().into_iter().flatten();
+    let required = items(&schema["required"]);
     let extensions = schema.as_object().into_iter().flatten();
     Schema {
         reference,

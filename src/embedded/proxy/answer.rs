@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 
 use crate::embedded::body::{Body, full};
 use crate::embedded::percent;
-use crate::embedded::routing::decide::Refusal;
+use crate::embedded::routing::decision::Refusal;
 use crate::embedded::routing::flavor::Flavor;
 
 /// An error. A gRPC call gets its status as trailers that stand alone ("Trailers-Only"), as Envoy

@@ -48,7 +48,7 @@ fn allocate(state: &mut State, key: &Key, service: &Value, now: &str) {
     let spec = &service["spec"];
     let kind = spec["type"].as_str().unwrap_or("");
     let needs_ip = spec["clusterIP"].is_null() && kind != "ExternalName";
-    let ports = || spec["ports"].as_array().into_iter().flatten();
+    let ports = || items(&spec["ports"]);
     let needs_ports =
         ["LoadBalancer", "NodePort"].contains(&kind) && ports().any(|p| p["nodePort"].is_null());
     if !needs_ip && !needs_ports {
@@ -61,9 +61,7 @@ fn allocate(state: &mut State, key: &Key, service: &Value, now: &str) {
             o["spec"]["clusterIPs"] = json!([ip]);
         }
         if needs_ports && let Some(ports) = o["spec"]["ports"].as_array_mut() {
-            let own = ports.iter().filter_map(|p| p["nodePort"].as_u64());
-            let own: BTreeSet<u64> = own.collect();
-            let mut free = NODE_PORTS.filter(|n| !taken.node_ports.contains(n) && !own.contains(n));
+            let mut free = NODE_PORTS.filter(|n| !taken.node_ports.contains(n));
             for port in ports.iter_mut().filter(|p| p["nodePort"].is_null()) {
                 port["nodePort"] = json!(free.next());
             }
@@ -92,8 +90,8 @@ impl Taken {
 
     /// The first address of 10.43.0.0/16 that nobody has.
     fn free_ip(&self) -> Option<String> {
-        let all = (1..u16::MAX).map(|n| format!("10.43.{}.{}", n >> 8, n & 0xff));
-        all.into_iter().find(|ip| !self.ips.contains(ip))
+        let mut all = (1..u16::MAX).map(|n| format!("10.43.{}.{}", n >> 8, n & 0xff));
+        all.find(|ip| !self.ips.contains(ip))
     }
 }
 
@@ -107,10 +105,7 @@ fn write_endpoints(state: &mut State, key: &Key, service: &Value, now: &str) {
     if !selects(service) {
         return;
     }
-    let ports: Vec<Value> = service["spec"]["ports"]
-        .as_array()
-        .into_iter()
-        .flatten()
+    let ports: Vec<Value> = items(&service["spec"]["ports"])
         .map(|p| {
             let mut port =
                 json!({"port": target_port(state, key, service, p), "protocol": p["protocol"]});
@@ -164,8 +159,8 @@ fn target_port(state: &State, key: &Key, service: &Value, port: &Value) -> Value
         return port["targetPort"].clone();
     };
     let pods = pods_of(&state.store, &key.namespace, &service["spec"]["selector"]);
-    let containers = pods.flat_map(|p| p["spec"]["containers"].as_array().into_iter().flatten());
-    let ports = containers.flat_map(|c| c["ports"].as_array().into_iter().flatten());
+    let containers = pods.flat_map(|p| items(&p["spec"]["containers"]));
+    let ports = containers.flat_map(|c| items(&c["ports"]));
     ports
         .filter(|p| p["name"] == name)
         .map(|p| p["containerPort"].clone())

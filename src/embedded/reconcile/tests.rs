@@ -142,6 +142,28 @@ fn services_have_addresses_and_ports_of_their_own_and_endpoints_while_they_selec
 }
 
 #[test]
+fn whatever_is_deleted_the_data_plane_hears_of_it() {
+    for (resource, namespace) in [
+        ("services", "app"),
+        ("secrets", "app"),
+        ("namespaces", ""),
+        ("httproutes.gateway.networking.k8s.io", "app"),
+        ("gatewayclasses.gateway.networking.k8s.io", ""),
+        ("referencegrants.gateway.networking.k8s.io", "app"),
+    ] {
+        let mut state = state();
+        let key = Key::new(resource, namespace, "gone");
+        state
+            .store
+            .put(key.clone(), json!({"metadata": {"name": "gone"}}), "t");
+        let before = state.store.revision();
+        state.store.delete(&key);
+        let routes = reconcile(&mut state, &Facts::default(), before, "t");
+        assert!(routes.is_some(), "{resource}");
+    }
+}
+
+#[test]
 fn a_status_that_somebody_wrote_is_put_right() {
     let mut state = state();
     let route = json!({"metadata": {"name": "r", "namespace": "app"},

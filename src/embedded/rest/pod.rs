@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use serde_json::{Value, json};
 
 use super::{Reply, Request, State, Target, existing};
+use crate::embedded::list::items;
 use crate::embedded::percent;
 use crate::embedded::routing::compile;
 use crate::embedded::status::ApiError;
@@ -41,10 +42,7 @@ pub fn log(
     name: &str,
 ) -> Result<Reply, ApiError> {
     let pod = existing(state, target, name)?;
-    let containers: Vec<&str> = pod["spec"]["containers"]
-        .as_array()
-        .into_iter()
-        .flatten()
+    let containers: Vec<&str> = items(&pod["spec"]["containers"])
         .filter_map(|c| c["name"].as_str())
         .collect();
     let asked = request.parameter("container");
@@ -133,10 +131,7 @@ pub fn proxy(
     } else {
         let port = match (port, port.parse::<u16>()) {
             // The first that a container names.
-            ("", _) => object["spec"]["containers"]
-                .as_array()
-                .into_iter()
-                .flatten()
+            ("", _) => items(&object["spec"]["containers"])
                 .find_map(|c| c["ports"].get(0))
                 .map_or(Value::Null, |p| p["containerPort"].clone()),
             (_, Ok(number)) => json!(number),

@@ -2,14 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
-use super::{Reply, Request, State, Target, existing};
+use super::{Reply, Request, State, Target, checks, existing};
 use crate::embedded::admission::{self, FieldValidation};
 use crate::embedded::apply::{self, Force, Writer};
 use crate::embedded::patch::{self, PatchType};
 use crate::embedded::resource::Origin;
 use crate::embedded::routing::compile::PORTS_ANNOTATION;
 use crate::embedded::status::ApiError;
-use crate::embedded::store::{Key, Object};
+use crate::embedded::store::Object;
 
 /// Objects that one cluster holds at the most.
 const MOST_OBJECTS: usize = 50_000;
@@ -62,7 +62,7 @@ pub fn create(
     now: &str,
 ) -> Result<Reply, ApiError> {
     let mut object = request.object()?;
-    check_identity(&object, target)?;
+    checks::identity(&object, target)?;
     let metadata = metadata(&mut object)?;
     let unnamed = metadata.get("name").is_none_or(Value::is_null);
     if unnamed && let Some(prefix) = metadata.get("generateName").and_then(Value::as_str) {
@@ -71,7 +71,7 @@ pub fn create(
     }
     let name = metadata.get("name").and_then(Value::as_str).unwrap_or("");
     let key = target.key(name);
-    check_namespace(state, target, name)?;
+    checks::namespace(state, target, name)?;
     if !metadata
         .get("resourceVersion")
         .is_none_or(|v| v.is_null() || v == "")
@@ -99,8 +99,8 @@ pub fn replace(
 ) -> Result<Reply, ApiError> {
     let before = existing(state, target, name)?;
     let mut object = request.object()?;
-    check_identity(&object, target)?;
-    check_name(&object, name)?;
+    checks::identity(&object, target)?;
+    checks::name(&object, name)?;
     metadata(&mut object)?.insert("name".to_owned(), json!(name));
     let write = Write::new(request, target, Some(before), now);
     let warnings = decode(&write, &mut object)?;
@@ -122,8 +122,8 @@ pub fn patch(
     let before = existing(state, target, name)?;
     let seen = target.present(&before);
     let mut object = patched(request, target, &seen)?;
-    check_identity(&object, target)?;
-    check_name(&object, name)?;
+    checks::identity(&object, target)?;
+    checks::name(&object, name)?;
     metadata(&mut object)?.insert("name".to_owned(), json!(name));
     let write = Write::new(request, target, Some(before), now);
     let shown = object.to_string();
@@ -175,7 +175,7 @@ fn apply_patch(
             )));
         }
     }
-    check_identity(&config, target)?;
+    checks::identity(&config, target)?;
     let given = metadata(&mut config)?;
     if given.get("name").is_some_and(|n| n != name) {
         return Err(ApiError::bad_request(format!(
@@ -194,7 +194,7 @@ fn apply_patch(
         if target.subresource.is_some() {
             return Err(ApiError::not_found(&target.resource.id, name));
         }
-        check_namespace(state, target, name)?;
+        checks::namespace(state, target, name)?;
     }
     let code = if before.is_some() { 200 } else { 201 };
     let write = Write::new(request, target, before, now);
@@ -283,23 +283,11 @@ fn store(
         apply::track(before, &mut object, schema, &write.writer(&api_version));
     }
     let key = target.key(&name);
-    if is_finished(&object) {
+    if checks::is_finished(&object) {
         state.store.put(key.clone(), object.clone(), write.now);
         return Ok(state.store.delete(&key).unwrap_or_else(|| object.into()));
     }
     Ok(state.store.put(key, object, write.now))
-}
-
-/// An object that is being deleted goes with its last finalizer. A pod goes when its containers
-/// have ended, a namespace when it is empty: controllers see to these.
-pub fn is_finished(object: &Value) -> bool {
-    let metadata = &object["metadata"];
-    metadata["deletionTimestamp"].is_string()
-        && metadata["finalizers"].as_array().is_none_or(Vec::is_empty)
-        && metadata["deletionGracePeriodSeconds"].as_i64().unwrap_or(0) == 0
-        && object["spec"]["finalizers"]
-            .as_array()
-            .is_none_or(Vec::is_empty)
 }
 
 fn keep_what_is_not_written(write: &Write<'_>, object: &mut Value) {
@@ -347,15 +335,6 @@ fn keep_what_is_not_written(write: &Write<'_>, object: &mut Value) {
     }
 }
 
-fn check_name(object: &Value, name: &str) -> Result<(), ApiError> {
-    match object["metadata"]["name"].as_str() {
-        Some(found) if found != name => Err(ApiError::bad_request(format!(
-            "the name of the object ({found}) does not match the name on the URL ({name})"
-        ))),
-        _ => Ok(()),
-    }
-}
-
 fn copy(from: &Value, to: &mut Value, field: &str) {
     match from.get(field) {
         Some(value) => to[field] = value.clone(),
@@ -378,48 +357,4 @@ fn metadata(object: &mut Value) -> Result<&mut Map<String, Value>, ApiError> {
         .or_insert_with(|| json!({}))
         .as_object_mut()
         .ok_or_else(|| ApiError::bad_request("metadata must be an object"))
-}
-
-/// A namespace must be there and stay for something to be created in it.
-fn check_namespace(state: &State, target: &Target, name: &str) -> Result<(), ApiError> {
-    let Some(namespace) = &target.namespace else {
-        return match target.resource.namespaced() {
-            true => Err(ApiError::method_not_allowed()),
-            false => Ok(()),
-        };
-    };
-    let found = state.store.get(&Key::new("namespaces", "", namespace));
-    match found {
-        None => Err(ApiError::not_found("namespaces", namespace)),
-        Some(found) if found["metadata"]["deletionTimestamp"].is_string() => Err(
-            ApiError::namespace_terminating(&target.resource.id, name, namespace),
-        ),
-        Some(_) => Ok(()),
-    }
-}
-
-/// The object must be of the path's version, kind and namespace.
-pub fn check_identity(object: &Value, target: &Target) -> Result<(), ApiError> {
-    let expected = target.api_version();
-    for (field, expected) in [
-        ("apiVersion", expected.as_str()),
-        ("kind", &target.resource.kind),
-    ] {
-        if let Some(found) = object[field].as_str()
-            && found != expected
-        {
-            return Err(ApiError::bad_request(format!(
-                "{field} in the data ({found}) does not match the expected {field} ({expected})"
-            )));
-        }
-    }
-    let namespace = object["metadata"]["namespace"].as_str();
-    if let (Some(found), Some(expected)) = (namespace, &target.namespace)
-        && found != expected
-    {
-        return Err(ApiError::bad_request(
-            "the namespace of the provided object does not match the namespace sent on the request",
-        ));
-    }
-    Ok(())
 }

@@ -13,7 +13,7 @@ use super::rewrite::PathModifier;
 use super::table::{
     Action, Backend, Filters, HeaderEdits, Mirror, ObjectRef, Redirect, Retry, Rule,
 };
-use super::{array, duration, port, text};
+use super::{duration, items, port, text};
 use crate::embedded::store::{Key, Store};
 
 /// How a route is read: for which parent, of whose.
@@ -30,9 +30,9 @@ pub struct Reading<'a> {
 /// The rules of a route for one parent, in order.
 pub fn rules(reading: Reading<'_>, route: &AttachedRoute, hostnames: &[String]) -> Vec<Rule> {
     let mut rules = Vec::new();
-    for rule in array(&route.object["spec"]["rules"]) {
+    for rule in items(&route.object["spec"]["rules"]) {
         let action = Arc::new(action(reading, route, rule));
-        let mut matches: Vec<Match> = array(&rule["matches"])
+        let mut matches: Vec<Match> = items(&rule["matches"])
             .map(|m| match route.kind {
                 RouteKind::Grpc => grpc_match(m),
                 RouteKind::Http | RouteKind::LinkerdHttp => http_match(m),
@@ -55,7 +55,7 @@ fn http_match(object: &Value) -> Match {
     let path = &object["path"];
     let value = text(&path["value"]);
     let (headers, readable) = headers(object);
-    let query: Option<Vec<(String, Pattern)>> = array(&object["queryParams"])
+    let query: Option<Vec<(String, Pattern)>> = items(&object["queryParams"])
         .map(|e| Some((text(&e["name"]), pattern(e)?)))
         .collect();
     let path = match path["type"].as_str() {
@@ -112,7 +112,7 @@ fn grpc_match(object: &Value) -> Match {
 /// counts.
 fn headers(object: &Value) -> (Vec<(String, Pattern)>, bool) {
     let mut headers: Vec<(String, Pattern)> = Vec::new();
-    for entry in array(&object["headers"]) {
+    for entry in items(&object["headers"]) {
         let name = text(&entry["name"]).to_ascii_lowercase();
         let Some(pattern) = pattern(entry) else {
             return (headers, false);
@@ -135,7 +135,7 @@ fn pattern(entry: &Value) -> Option<Pattern> {
 
 fn action(reading: Reading<'_>, route: &AttachedRoute, rule: &Value) -> Action {
     let prefix = text(&rule["matches"][0]["path"]["value"]);
-    let backends: Vec<Backend> = array(&rule["backendRefs"])
+    let backends: Vec<Backend> = items(&rule["backendRefs"])
         .map(|reference| Backend {
             weight: reference["weight"].as_u64().unwrap_or(1).min(1_000_000) as u32,
             service: resolve(reading, route, reference).ok(),
@@ -191,14 +191,14 @@ fn retry(object: &Value) -> Retry {
     let backoff = object["backoff"].as_str().and_then(duration::parse);
     Retry {
         attempts: object["attempts"].as_u64().unwrap_or(1).min(10) as u32,
-        codes: array(&object["codes"]).filter_map(port).collect(),
+        codes: items(&object["codes"]).filter_map(port).collect(),
         backoff: backoff.unwrap_or(Duration::from_millis(25)),
     }
 }
 
 fn filters(reading: Reading<'_>, route: &AttachedRoute, list: &Value, prefix: &str) -> Filters {
     let mut filters = Filters::default();
-    for filter in array(list) {
+    for filter in items(list) {
         match filter["type"].as_str() {
             Some("RequestHeaderModifier") => {
                 filters.request_headers = header_edits(&filter["requestHeaderModifier"]);
@@ -254,14 +254,14 @@ fn share(mirror: &Value) -> (u32, u32) {
 
 fn header_edits(modifier: &Value) -> HeaderEdits {
     let pairs = |field: &str| {
-        array(&modifier[field])
+        items(&modifier[field])
             .map(|e| (text(&e["name"]), text(&e["value"])))
             .collect()
     };
     HeaderEdits {
         set: pairs("set"),
         add: pairs("add"),
-        remove: array(&modifier["remove"]).map(text).collect(),
+        remove: items(&modifier["remove"]).map(text).collect(),
     }
 }
 
@@ -323,7 +323,7 @@ pub fn resolve(
         return Err(Unresolved::NotFound(service));
     };
     let number = reference["port"].as_u64().unwrap_or(0);
-    let known = array(&object["spec"]["ports"]).any(|p| p["port"] == number);
+    let known = items(&object["spec"]["ports"]).any(|p| p["port"] == number);
     match u16::try_from(number) {
         Ok(port) if known => Ok((service, port)),
         _ => Err(Unresolved::NoPort(service, number)),

@@ -1,12 +1,10 @@
 //! Which parents a route attaches to: the same answer for the route table and for `status`.
 
-use std::collections::BTreeMap;
-
 use serde_json::Value;
 
 use super::flavor::Flavor;
 use super::table::ObjectRef;
-use super::{array, hostname, port};
+use super::{conflicts, hostname, items, port};
 use crate::embedded::selector;
 use crate::embedded::store::{Key, Object, Store};
 
@@ -50,7 +48,8 @@ impl RouteKind {
         }
     }
 
-    fn is_grpc(self) -> bool {
+    /// True for a GRPCRoute.
+    pub fn is_grpc(self) -> bool {
         self == RouteKind::Grpc
     }
 }
@@ -124,7 +123,7 @@ pub fn attach_all(store: &Store) -> Vec<AttachedRoute> {
             kind,
             key: key.clone(),
             object: object.clone(),
-            parents: array(&object["spec"]["parentRefs"])
+            parents: items(&object["spec"]["parentRefs"])
                 .map(|reference| attach(store, mesh, kind, object, reference))
                 .collect(),
         })
@@ -142,7 +141,7 @@ pub fn attach_all(store: &Store) -> Vec<AttachedRoute> {
             r.key.name.clone(),
         )
     });
-    settle_conflicts(store, &mut routes);
+    conflicts::settle(store, &mut routes);
     routes
 }
 
@@ -208,7 +207,7 @@ fn listeners_for(
     gateway: &ObjectRef,
     object: &Value,
 ) -> Result<Vec<String>, Refused> {
-    let mut left: Vec<&Value> = array(&object["spec"]["listeners"]).collect();
+    let mut left: Vec<&Value> = items(&object["spec"]["listeners"]).collect();
     left.retain(|l| reference["sectionName"].is_null() || reference["sectionName"] == l["name"]);
     if left.is_empty() {
         let section = reference["sectionName"].as_str().unwrap_or("");
@@ -254,7 +253,7 @@ pub fn supported_kinds(listener: &Value) -> (Vec<&'static str>, bool) {
         Some("HTTP" | "HTTPS") => &["HTTPRoute", "GRPCRoute"],
         _ => &[],
     };
-    let named: Vec<&Value> = array(&listener["allowedRoutes"]["kinds"]).collect();
+    let named: Vec<&Value> = items(&listener["allowedRoutes"]["kinds"]).collect();
     if named.is_empty() {
         return (by_protocol.to_vec(), true);
     }
@@ -272,7 +271,7 @@ pub fn supported_kinds(listener: &Value) -> (Vec<&'static str>, bool) {
 
 /// True if a listener's port was taken by one before it that speaks something else.
 pub fn protocol_conflict(gateway: &Value, listener: &Value) -> bool {
-    let first = array(&gateway["spec"]["listeners"]).find(|l| l["port"] == listener["port"]);
+    let first = items(&gateway["spec"]["listeners"]).find(|l| l["port"] == listener["port"]);
     first.is_some_and(|f| f["protocol"] != listener["protocol"])
 }
 
@@ -280,7 +279,7 @@ pub fn protocol_conflict(gateway: &Value, listener: &Value) -> bool {
 /// the two. `*` stands for any.
 pub fn effective_hostnames(listener: &Value, route: &Value) -> Vec<String> {
     let of_listener = listener["hostname"].as_str().filter(|h| !h.is_empty());
-    let of_route: Vec<&str> = array(&route["spec"]["hostnames"])
+    let of_route: Vec<&str> = items(&route["spec"]["hostnames"])
         .filter_map(Value::as_str)
         .collect();
     match (of_listener, of_route.as_slice()) {
@@ -315,7 +314,7 @@ fn to_service(
     if object["spec"]["clusterIP"] == "None" || object["spec"]["type"] == "ExternalName" {
         return Attachment::Refused(Refused::Headless);
     }
-    let mut ports: Vec<&Value> = array(&object["spec"]["ports"]).collect();
+    let mut ports: Vec<&Value> = items(&object["spec"]["ports"]).collect();
     ports.retain(|p| reference["sectionName"].is_null() || reference["sectionName"] == p["name"]);
     if ports.is_empty() {
         let section = reference["sectionName"].as_str().unwrap_or("");
@@ -327,110 +326,4 @@ fn to_service(
     }
     let numbers = ports.iter().filter_map(|p| port(&p["port"]));
     Attachment::Service(service, numbers.collect())
-}
-
-/// HTTPRoutes and GRPCRoutes of one parent are not merged: on a Service's port GRPCRoutes win, on a
-/// listener, for hostnames that meet, the older kind does. Istio merges them.
-fn settle_conflicts(store: &Store, routes: &mut [AttachedRoute]) {
-    // Consumer routes concern their own namespace only.
-    let consumer = |key: &Key, service: &ObjectRef| {
-        (key.namespace != service.namespace).then(|| key.namespace.clone())
-    };
-    let mut grpc_ports: BTreeMap<(ObjectRef, Option<String>, u16), String> = BTreeMap::new();
-    for route in routes.iter().filter(|r| r.kind.is_grpc()) {
-        for parent in &route.parents {
-            if let Attachment::Service(service, ports) = &parent.attachment {
-                let whose = consumer(&route.key, service);
-                for port in ports {
-                    let name = format!("{}/{}", route.key.namespace, route.key.name);
-                    let place = (service.clone(), whose.clone(), *port);
-                    grpc_ports.entry(place).or_insert(name);
-                }
-            }
-        }
-    }
-    let listeners_of: BTreeMap<ObjectRef, Object> = store
-        .list(GATEWAYS, None)
-        .map(|(k, o)| (ObjectRef::new(&k.namespace, &k.name), o.clone()))
-        .collect();
-    let mut taken: BTreeMap<(ObjectRef, String), Place> = BTreeMap::new();
-    for route in routes.iter_mut() {
-        let name = format!("{}/{}", route.key.namespace, route.key.name);
-        for parent in &mut route.parents {
-            if parent.flavor.merges_kinds() {
-                continue;
-            }
-            let winner = match &mut parent.attachment {
-                Attachment::Service(service, ports) if !route.kind.is_grpc() => {
-                    let whose = consumer(&route.key, service);
-                    let place = |p: &u16| (service.clone(), whose.clone(), *p);
-                    let winner = ports
-                        .iter()
-                        .find_map(|p| grpc_ports.get(&place(p)).cloned());
-                    ports.retain(|p| !grpc_ports.contains_key(&place(p)));
-                    winner.filter(|_| ports.is_empty())
-                }
-                Attachment::Gateway(gateway, listeners) => {
-                    let object = listeners_of.get(gateway);
-                    let all = object.map_or(&Value::Null, |o| &o["spec"]["listeners"]);
-                    let mut winner = None;
-                    listeners.retain(|listener| {
-                        let entry = array(all).find(|l| l["name"] == listener.as_str());
-                        let names = entry.map(|l| effective_hostnames(l, &route.object));
-                        let place = taken
-                            .entry((gateway.clone(), listener.clone()))
-                            .or_default();
-                        let mine = Taken {
-                            hostnames: names.unwrap_or_default(),
-                            route: name.clone(),
-                        };
-                        let (same, other) = place.sides(route.kind.is_grpc());
-                        if let Some(other) = other.iter().find(|t| t.bars(&mine)) {
-                            winner = Some(other.route.clone());
-                            return false;
-                        }
-                        same.push(mine);
-                        true
-                    });
-                    winner.filter(|_| listeners.is_empty())
-                }
-                _ => None,
-            };
-            if let Some(winner) = winner {
-                parent.attachment = Attachment::Refused(Refused::Conflict(winner));
-            }
-        }
-    }
-}
-
-/// Who has a listener's hostnames, by kind.
-#[derive(Default)]
-struct Place {
-    http: Vec<Taken>,
-    grpc: Vec<Taken>,
-}
-
-impl Place {
-    /// Those of a kind, and those of the other.
-    fn sides(&mut self, grpc: bool) -> (&mut Vec<Taken>, &Vec<Taken>) {
-        match grpc {
-            true => (&mut self.grpc, &self.http),
-            false => (&mut self.http, &self.grpc),
-        }
-    }
-}
-
-/// A route's place on a listener.
-struct Taken {
-    hostnames: Vec<String>,
-    route: String,
-}
-
-impl Taken {
-    fn bars(&self, other: &Taken) -> bool {
-        let meet = |a: &String, b: &String| a == "*" || b == "*" || hostname::intersect(a, b);
-        self.hostnames
-            .iter()
-            .any(|a| other.hostnames.iter().any(|b| meet(a, b)))
-    }
 }

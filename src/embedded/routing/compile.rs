@@ -16,7 +16,7 @@ use super::index::RuleSet;
 use super::table::{
     Action, Certificate, Listener, ListenerProtocol, ObjectRef, RouteTable, Rule, Service,
 };
-use super::{array, port};
+use super::{items, port};
 use crate::embedded::store::{Key, Store};
 
 /// The pod annotation in which the kubelet says where container ports are bound on loopback.
@@ -75,7 +75,7 @@ fn add_to_listeners(
             if listener.gateway == *gateway && names.contains(&listener.name) {
                 // A route that names no host ranks behind those that do.
                 let mut hostnames = Vec::new();
-                if array(&route.object["spec"]["hostnames"]).next().is_some() {
+                if items(&route.object["spec"]["hostnames"]).next().is_some() {
                     let spec = serde_json::json!({"hostname": listener.hostname});
                     hostnames = effective_hostnames(&spec, &route.object);
                 }
@@ -150,7 +150,7 @@ fn listeners(store: &Store) -> Vec<Listener> {
         let Some(flavor) = Flavor::of_gateway(store, gateway) else {
             continue;
         };
-        for listener in array(&gateway["spec"]["listeners"]) {
+        for listener in items(&gateway["spec"]["listeners"]) {
             if attach::protocol_conflict(gateway, listener) {
                 continue;
             }
@@ -247,7 +247,7 @@ fn services(store: &Store, mesh: Flavor) -> BTreeMap<ObjectRef, Service> {
         }
         let pods: Vec<&Value> =
             pods_of(store, &key.namespace, &object["spec"]["selector"]).collect();
-        for entry in array(&object["spec"]["ports"]) {
+        for entry in items(&object["spec"]["ports"]) {
             let Some(number) = port(&entry["port"]) else {
                 continue;
             };
@@ -296,15 +296,15 @@ pub fn pods_of<'a>(
 /// True if a pod is ready and not on its way out.
 pub fn is_ready(pod: &Value) -> bool {
     pod["metadata"]["deletionTimestamp"].is_null()
-        && array(&pod["status"]["conditions"])
+        && items(&pod["status"]["conditions"])
             .any(|c| c["type"] == "Ready" && c["status"] == "True")
 }
 
 /// Where a pod listens for a Service's `targetPort`, a number or the name of a container port.
 pub fn address(pod: &Value, target: &Value) -> Option<SocketAddr> {
     let container_port = match target.as_str() {
-        Some(name) => array(&pod["spec"]["containers"])
-            .flat_map(|c| array(&c["ports"]))
+        Some(name) => items(&pod["spec"]["containers"])
+            .flat_map(|c| items(&c["ports"]))
             .find(|p| p["name"] == name)
             .and_then(|p| port(&p["containerPort"]))?,
         None => port(target)?,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::array;
+use super::items;
 use crate::embedded::store::Store;
 
 /// The store's name of ReferenceGrants.
@@ -38,6 +38,6 @@ pub fn allows(store: &Store, from: Party<'_>, to: Party<'_>, name: &str) -> bool
     store
         .list(REFERENCE_GRANTS, Some(to.namespace))
         .any(|(_, grant)| {
-            array(&grant["spec"]["from"]).any(fits_from) && array(&grant["spec"]["to"]).any(fits_to)
+            items(&grant["spec"]["from"]).any(fits_from) && items(&grant["spec"]["to"]).any(fits_to)
         })
 }

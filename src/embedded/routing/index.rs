@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use super::decide::RequestHead;
+use super::decision::RequestHead;
 use super::matching::PathMatch;
 use super::table::Rule;
 

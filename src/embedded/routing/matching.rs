@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use regex::Regex;
 
-use super::decide::RequestHead;
+use super::decision::RequestHead;
 use crate::embedded::percent::decode_query;
 
 /// A text to match.

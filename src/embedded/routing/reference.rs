@@ -6,7 +6,7 @@ use std::cmp::Ordering;
 use http::HeaderMap;
 use proptest::prelude::*;
 
-use super::decide::RequestHead;
+use super::decision::RequestHead;
 use super::hostname;
 use super::index::RuleSet;
 use super::matching::{Match, PathMatch, Pattern};

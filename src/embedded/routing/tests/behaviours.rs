@@ -201,6 +201,39 @@ fn consumer_routes_are_their_namespaces_and_in_linkerds_mesh_compete_with_the_pr
 }
 
 #[test]
+fn a_tls_connection_stays_with_the_listener_of_its_server_name() {
+    let mut store = world();
+    let named = json!({"gatewayClassName": "ours", "listeners": [
+        {"name": "all", "port": 443, "protocol": "HTTPS"},
+        {"name": "second", "port": 443, "protocol": "HTTPS", "hostname": "second.org"}]});
+    put(&mut store, "Gateway", "app", "tls", "t0", named);
+    let route = |section: Value, hostnames: Value, service: &str| {
+        json!({"parentRefs": [{"name": "tls", "sectionName": section}], "hostnames": hostnames,
+               "rules": [{"backendRefs": to(service)}]})
+    };
+    let one = route(Value::Null, json!(["first.org"]), "a");
+    put(&mut store, "HTTPRoute", "app", "one", "t1", one);
+    let two = route(json!("second"), Value::Null, "b");
+    put(&mut store, "HTTPRoute", "app", "two", "t1", two);
+    let table = compile(&store, &attach_all(&store));
+    let gateway = ObjectRef::new("app", "tls");
+    for (server_name, host, wanted) in [
+        ("first.org", "first.org", 1),
+        ("second.org", "second.org", 2),
+        ("unknown.org", "second.org", 404),
+        ("first.org", "second.org", 404),
+        ("second.org", "first.org", 404),
+        ("", "first.org", 1),
+    ] {
+        let listener = table.listener(&gateway, 443, server_name);
+        let headers = HeaderMap::new();
+        let head = get(host, "/", &headers);
+        let decision = table.at_listener(listener, &head, &mut fastrand::Rng::with_seed(1));
+        assert_eq!(ask(decision), wanted, "{server_name} {host}");
+    }
+}
+
+#[test]
 fn redirects_keep_what_they_do_not_change() {
     let mut store = world();
     let cases = [

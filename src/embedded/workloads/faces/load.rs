@@ -26,6 +26,8 @@ pub fn start(container: &Container) -> Result<Running, Crash> {
     if rate <= 0 {
         return Err(Crash(format!("panic: LOAD_RPS {rate} is not positive")));
     }
+    // A clock ticks each millisecond at the most.
+    let pause = Duration::from_secs_f64(1.0 / rate as f64).max(Duration::from_millis(1));
     let role = Role::new(container, "load");
     role.log(&format!("{rate} requests a second to http://{target}/"));
     let metrics = Arc::new(Metrics::of_load(container.var("HOSTNAME").unwrap_or("")));
@@ -33,7 +35,7 @@ pub fn start(container: &Container) -> Result<Running, Crash> {
         metrics: Arc::downgrade(&metrics),
         mesh: role.mesh(),
         target: target.to_owned(),
-        pause: Duration::from_secs_f64(1.0 / rate as f64),
+        pause,
         log: role
             .flag("LOAD_DEBUG", false)
             .then(|| container.log.clone()),
