@@ -1,7 +1,6 @@
 //! The API over HTTPS: authentication, bodies and streams around the REST layer.
 
 use std::convert::Infallible;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +16,7 @@ use tokio::sync::Semaphore;
 
 use super::body::{Body, BoxError, boxed, full};
 use super::credentials::Credentials;
+use super::fingerprint::fnv;
 use super::hub::Hub;
 use super::kubelet::{self, Logs};
 use super::percent::decode_query;
@@ -285,9 +285,7 @@ fn is_document(path: &str) -> bool {
 
 /// A document with its `ETag`, or 304 if the client has it.
 fn cached(media_type: &'static str, bytes: Vec<u8>, known: Option<&str>) -> Response<Body> {
-    let mut hasher = std::hash::DefaultHasher::new();
-    bytes.hash(&mut hasher);
-    let etag = format!("\"{:016X}\"", hasher.finish());
+    let etag = format!("\"{:016X}\"", fnv([bytes.as_slice()]));
     let mut response = if known == Some(etag.as_str()) {
         respond(304, media_type, full(""))
     } else {

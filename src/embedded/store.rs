@@ -318,13 +318,11 @@ fn counts_generations(resource: &str) -> bool {
 
 /// True if two objects differ in their metadata and status only.
 pub fn same_but_for_metadata_and_status(a: &Value, b: &Value) -> bool {
-    let strip = |v: &Value| {
-        let mut fields = v.as_object().cloned().unwrap_or_default();
-        fields.remove("metadata");
-        fields.remove("status");
-        fields
-    };
-    strip(a) == strip(b)
+    fn rest(object: &Value) -> impl Iterator<Item = (&String, &Value)> {
+        let fields = object.as_object().into_iter().flatten();
+        fields.filter(|(name, _)| !["metadata", "status"].contains(&name.as_str()))
+    }
+    rest(a).eq(rest(b))
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ fn cells(resource: &Resource, custom: &[Column], object: &Value, now: &jiff::Tim
 }
 
 /// The value at a printer column's path: dots, `[*]` and one `[?(@.key=="value")]` filter.
-pub fn lookup(object: &Value, path: &str) -> Value {
+fn lookup(object: &Value, path: &str) -> Value {
     let mut at = vec![object];
     let mut spread = false;
     let mut rest = path;

@@ -26,8 +26,7 @@ pub fn reconcile(state: &mut State, now: &str) {
         match_pods(state, &key, &replica_set, now);
     }
     for (key, replica_set) in all(state, REPLICA_SETS) {
-        let mut pods = owned(state, "pods", &replica_set);
-        pods.retain(|(_, p)| !p["metadata"]["deletionTimestamp"].is_string());
+        let pods = pods_of(state, &replica_set);
         let ready = pods.iter().filter(|(_, p)| is_ready(p)).count();
         let mut status = json!({"replicas": pods.len(),
                                 "observedGeneration": replica_set["metadata"]["generation"]});
@@ -55,6 +54,19 @@ fn owned(state: &State, resource: &str, owner: &Value) -> Vec<(Key, Object)> {
         .filter(|(_, o)| o["metadata"]["ownerReferences"][0]["uid"] == *uid)
         .map(|(k, o)| (k.clone(), o.clone()))
         .collect()
+}
+
+/// The pods of a ReplicaSet that are not on their way out.
+fn pods_of(state: &State, replica_set: &Value) -> Vec<(Key, Object)> {
+    let mut pods = owned(state, "pods", replica_set);
+    pods.retain(|(_, p)| !p["metadata"]["deletionTimestamp"].is_string());
+    pods
+}
+
+/// The revision of a ReplicaSet; 0 if it has none.
+fn revision(replica_set: &Value) -> u64 {
+    let text = replica_set["metadata"]["annotations"][REVISION].as_str();
+    text.and_then(|t| t.parse().ok()).unwrap_or(0)
 }
 
 fn owner_reference(kind: &str, owner: &Value) -> Value {
@@ -136,13 +148,9 @@ fn scale(state: &mut State, deployment: &Value, set: &Key, wanted: i64, now: &st
 
 /// The current ReplicaSet has the highest revision; its Deployment shows it.
 fn number_revision(state: &mut State, key: &Key, current: &Key, sets: &[(Key, Object)], now: &str) {
-    let number = |o: &Value| -> u64 {
-        let text = o["metadata"]["annotations"][REVISION].as_str();
-        text.and_then(|t| t.parse().ok()).unwrap_or(0)
-    };
     let others = sets.iter().filter(|(k, _)| k != current);
-    let highest = others.map(|(_, o)| number(o)).max().unwrap_or(0);
-    let mine = state.store.get(current).map_or(0, |o| number(o));
+    let highest = others.map(|(_, o)| revision(o)).max().unwrap_or(0);
+    let mine = state.store.get(current).map_or(0, |o| revision(o));
     if mine > highest {
         return;
     }
@@ -162,10 +170,7 @@ fn forget_old_sets(state: &mut State, deployment: &Value, current: &Key) {
     old.retain(|(k, o)| {
         k != current && o["spec"]["replicas"] == 0 && o["status"]["replicas"].as_i64() == Some(0)
     });
-    old.sort_by_key(|(_, o)| {
-        let revision = o["metadata"]["annotations"][REVISION].as_str();
-        revision.and_then(|r| r.parse::<u64>().ok()).unwrap_or(0)
-    });
+    old.sort_by_key(|(_, o)| revision(o));
     let surplus = old.len().saturating_sub(limit);
     for (key, _) in old.into_iter().take(surplus) {
         state.store.delete(&key);
@@ -191,8 +196,7 @@ fn match_pods(state: &mut State, key: &Key, replica_set: &Value, now: &str) {
         return;
     }
     let wanted = replica_set["spec"]["replicas"].as_u64().unwrap_or(0) as usize;
-    let mut pods = owned(state, "pods", replica_set);
-    pods.retain(|(_, p)| !p["metadata"]["deletionTimestamp"].is_string());
+    let mut pods = pods_of(state, replica_set);
     // Pods that are not ready go first.
     pods.sort_by_key(|(_, p)| !is_ready(p));
     for (pod, _) in pods.iter().skip(wanted) {

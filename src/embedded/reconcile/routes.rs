@@ -1,7 +1,7 @@
 //! `status` of routes: for each parent of ours, whether it took the route and its backends, in the
 //! words of who handles it (GATEWAY.md 10).
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::{Controlled, items, keep_transition_times};
 use crate::embedded::rest::State;
@@ -102,15 +102,12 @@ fn shown_reference(route: &AttachedRoute, parent: &Parent) -> Value {
     let namespace = reference["namespace"]
         .as_str()
         .unwrap_or(&route.key.namespace);
-    let mut shown = Map::new();
-    shown.insert("group".to_owned(), json!("core"));
-    shown.insert("kind".to_owned(), json!("Service"));
-    shown.insert("namespace".to_owned(), json!(namespace));
-    shown.insert("name".to_owned(), reference["name"].clone());
+    let mut shown = json!({"group": "core", "kind": "Service", "namespace": namespace,
+                           "name": reference["name"]});
     if !reference["port"].is_null() {
-        shown.insert("port".to_owned(), reference["port"].clone());
+        shown["port"] = reference["port"].clone();
     }
-    Value::Object(shown)
+    shown
 }
 
 fn accepted_message(flavor: Flavor) -> &'static str {

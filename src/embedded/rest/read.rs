@@ -1,5 +1,7 @@
 //! GET: one object, lists in pages, watches.
 
+use std::collections::BTreeMap;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -39,18 +41,22 @@ pub fn list(
     let selector = request.selector(target)?;
     let page = page_of(state, request)?;
     let limit: usize = request.parameter("limit").parse().unwrap_or(0);
-    let all = state
-        .store
-        .list_at(
-            page.revision,
-            &target.resource.id,
-            target.namespace.as_deref(),
-        )
-        .map_err(|e| ApiError::expired(e.to_string()))?;
+    let (resource, namespace) = (&target.resource.id, target.namespace.as_deref());
+    let older: BTreeMap<Key, Object>;
+    let all: Box<dyn Iterator<Item = (&Key, &Object)>> = match page.revision {
+        revision if revision == state.store.revision() => {
+            Box::new(state.store.list(resource, namespace))
+        }
+        revision => {
+            let found = state.store.list_at(revision, resource, namespace);
+            older = found.map_err(|e| ApiError::expired(e.to_string()))?;
+            Box::new(older.iter())
+        }
+    };
     let mut objects: Vec<Object> = Vec::new();
     let mut left = 0;
     let mut last: Option<&Key> = None;
-    let selected = all.iter().filter(|(_, o)| selector.matches(o));
+    let selected = all.filter(|(_, o)| selector.matches(o));
     let selected = selected.filter(|(key, _)| {
         page.after.as_ref().is_none_or(|(namespace, name)| {
             (key.namespace.as_str(), key.name.as_str()) > (namespace.as_str(), name.as_str())

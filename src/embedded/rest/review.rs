@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::{Reply, Request};
+use crate::embedded::discovery::REVIEWS;
 use crate::embedded::status::ApiError;
 
 /// The name that the token stands for.
@@ -10,27 +11,13 @@ const USER: &str = "footlights";
 
 /// Answers a review, if the path is one's.
 pub fn handle(request: &Request, segments: &[&str]) -> Option<Result<Reply, ApiError>> {
-    let (group, kind) = match segments {
-        [
-            "apis",
-            group @ "authorization.k8s.io",
-            "v1",
-            "selfsubjectaccessreviews",
-        ] => (*group, "SelfSubjectAccessReview"),
-        [
-            "apis",
-            group @ "authorization.k8s.io",
-            "v1",
-            "selfsubjectrulesreviews",
-        ] => (*group, "SelfSubjectRulesReview"),
-        [
-            "apis",
-            group @ "authentication.k8s.io",
-            "v1",
-            "selfsubjectreviews",
-        ] => (*group, "SelfSubjectReview"),
-        _ => return None,
+    let ["apis", group, "v1", plural] = segments else {
+        return None;
     };
+    let review = REVIEWS
+        .iter()
+        .find(|r| r.group == *group && r.plural == *plural)?;
+    let kind = review.kind;
     if request.method != "POST" {
         return Some(Err(ApiError::method_not_allowed()));
     }

@@ -98,14 +98,24 @@ pub fn replace(
     now: &str,
 ) -> Result<Reply, ApiError> {
     let before = existing(state, target, name)?;
-    let mut object = request.object()?;
-    checks::identity(&object, target)?;
+    let object = request.object()?;
+    let write = Write::new(request, target, Some(before), now);
+    update(state, &write, name, object)
+}
+
+/// Writes an object over the one that is there.
+fn update(
+    state: &mut State,
+    write: &Write<'_>,
+    name: &str,
+    mut object: Value,
+) -> Result<Reply, ApiError> {
+    checks::identity(&object, write.target)?;
     checks::name(&object, name)?;
     metadata(&mut object)?.insert("name".to_owned(), json!(name));
-    let write = Write::new(request, target, Some(before), now);
-    let warnings = decode(&write, &mut object)?;
-    let stored = store(state, &write, object, Owners::Track)?;
-    Ok(Reply::warned(200, target.present(&stored), warnings))
+    let warnings = decode(write, &mut object)?;
+    let stored = store(state, write, object, Owners::Track)?;
+    Ok(Reply::warned(200, write.target.present(&stored), warnings))
 }
 
 /// Patches an object; an apply patch creates it if it is not there.
@@ -121,15 +131,10 @@ pub fn patch(
     }
     let before = existing(state, target, name)?;
     let seen = target.present(&before);
-    let mut object = patched(request, target, &seen)?;
-    checks::identity(&object, target)?;
-    checks::name(&object, name)?;
-    metadata(&mut object)?.insert("name".to_owned(), json!(name));
+    let object = patched(request, target, &seen)?;
     let write = Write::new(request, target, Some(before), now);
     let shown = object.to_string();
-    let warnings = decode(&write, &mut object).map_err(|error| error.in_patch(&shown))?;
-    let stored = store(state, &write, object, Owners::Track)?;
-    Ok(Reply::warned(200, target.present(&stored), warnings))
+    update(state, &write, name, object).map_err(|error| error.in_patch(&shown))
 }
 
 fn patched(request: &Request, target: &Target, seen: &Value) -> Result<Value, ApiError> {

@@ -15,9 +15,9 @@ pub const GATEWAYS: &str = "gateways.gateway.networking.k8s.io";
 /// The store's name of HTTPRoutes.
 pub const HTTP_ROUTES: &str = "httproutes.gateway.networking.k8s.io";
 /// The store's name of GRPCRoutes.
-pub const GRPC_ROUTES: &str = "grpcroutes.gateway.networking.k8s.io";
+const GRPC_ROUTES: &str = "grpcroutes.gateway.networking.k8s.io";
 /// The store's name of Linkerd's own HTTPRoutes.
-pub const LINKERD_ROUTES: &str = "httproutes.policy.linkerd.io";
+const LINKERD_ROUTES: &str = "httproutes.policy.linkerd.io";
 /// The store's name of GatewayClasses.
 pub const GATEWAY_CLASSES: &str = "gatewayclasses.gateway.networking.k8s.io";
 
@@ -207,16 +207,7 @@ fn listeners_for(
     gateway: &ObjectRef,
     object: &Value,
 ) -> Result<Vec<String>, Refused> {
-    let mut left: Vec<&Value> = items(&object["spec"]["listeners"]).collect();
-    left.retain(|l| reference["sectionName"].is_null() || reference["sectionName"] == l["name"]);
-    if left.is_empty() {
-        let section = reference["sectionName"].as_str().unwrap_or("");
-        return Err(Refused::NoSection(section.to_owned()));
-    }
-    left.retain(|l| reference["port"].is_null() || reference["port"] == l["port"]);
-    if left.is_empty() {
-        return Err(Refused::NoPort(reference["port"].as_u64().unwrap_or(0)));
-    }
+    let mut left = meant(reference, &object["spec"]["listeners"])?;
     let namespace = route["metadata"]["namespace"].as_str().unwrap_or("");
     left.retain(|l| lets_in(store, l, &gateway.namespace, namespace));
     if left.is_empty() {
@@ -233,6 +224,23 @@ fn listeners_for(
     }
     let names = left.iter().filter_map(|l| l["name"].as_str());
     Ok(names.map(str::to_owned).collect())
+}
+
+/// The listeners or ports that a reference means: all, or those of its name and number.
+fn meant<'a>(reference: &Value, list: &'a Value) -> Result<Vec<&'a Value>, Refused> {
+    let (section, port) = (&reference["sectionName"], &reference["port"]);
+    let mut left: Vec<&Value> = items(list).collect();
+    left.retain(|entry| section.is_null() || *section == entry["name"]);
+    if left.is_empty() {
+        return Err(Refused::NoSection(
+            section.as_str().unwrap_or("").to_owned(),
+        ));
+    }
+    left.retain(|entry| port.is_null() || *port == entry["port"]);
+    match left.is_empty() {
+        true => Err(Refused::NoPort(port.as_u64().unwrap_or(0))),
+        false => Ok(left),
+    }
 }
 
 fn lets_in(store: &Store, listener: &Value, gateway_namespace: &str, namespace: &str) -> bool {
@@ -314,16 +322,10 @@ fn to_service(
     if object["spec"]["clusterIP"] == "None" || object["spec"]["type"] == "ExternalName" {
         return Attachment::Refused(Refused::Headless);
     }
-    let mut ports: Vec<&Value> = items(&object["spec"]["ports"]).collect();
-    ports.retain(|p| reference["sectionName"].is_null() || reference["sectionName"] == p["name"]);
-    if ports.is_empty() {
-        let section = reference["sectionName"].as_str().unwrap_or("");
-        return Attachment::Refused(Refused::NoSection(section.to_owned()));
-    }
-    ports.retain(|p| reference["port"].is_null() || reference["port"] == p["port"]);
-    if ports.is_empty() {
-        return Attachment::Refused(Refused::NoPort(reference["port"].as_u64().unwrap_or(0)));
-    }
+    let ports = match meant(reference, &object["spec"]["ports"]) {
+        Ok(ports) => ports,
+        Err(refused) => return Attachment::Refused(refused),
+    };
     let numbers = ports.iter().filter_map(|p| port(&p["port"]));
     Attachment::Service(service, numbers.collect())
 }

@@ -61,6 +61,18 @@ fn put(store: &mut Store, kind: &str, namespace: &str, name: &str, created: &str
     );
 }
 
+/// An HTTPRoute in `app`, by its name and age: `r t1`.
+fn http(store: &mut Store, named: &str, spec: Value) {
+    let (name, created) = named.split_once(' ').unwrap();
+    put(store, "HTTPRoute", "app", name, created, spec);
+}
+
+/// A GRPCRoute in `app`, by its name and age.
+fn grpc(store: &mut Store, named: &str, spec: Value) {
+    let (name, created) = named.split_once(' ').unwrap();
+    put(store, "GRPCRoute", "app", name, created, spec);
+}
+
 fn to(service: &str) -> Value {
     json!([{"name": service, "port": 80}])
 }
@@ -119,40 +131,12 @@ fn get<'a>(host: &'a str, path: &'a str, headers: &'a HeaderMap) -> RequestHead<
 fn precedence_goes_by_path_then_age_then_name() {
     let mut store = world();
     let rule = |path: &str, service: &str| json!([{"matches": [{"path": {"value": path}}], "backendRefs": to(service)}]);
-    put(
-        &mut store,
-        "HTTPRoute",
-        "app",
-        "z-old",
-        "t1",
-        on_gateway(rule("/p", "a")),
-    );
-    put(
-        &mut store,
-        "HTTPRoute",
-        "app",
-        "m-new",
-        "t2",
-        on_gateway(rule("/p", "b")),
-    );
+    http(&mut store, "z-old t1", on_gateway(rule("/p", "a")));
+    http(&mut store, "m-new t2", on_gateway(rule("/p", "b")));
     assert_eq!(at_gateway(&store, "h", "/p"), 1, "the older route");
-    put(
-        &mut store,
-        "HTTPRoute",
-        "app",
-        "long",
-        "t3",
-        on_gateway(rule("/p/q", "c")),
-    );
+    http(&mut store, "long t3", on_gateway(rule("/p/q", "c")));
     assert_eq!(at_gateway(&store, "h", "/p/q/r"), 3, "the longer path");
-    put(
-        &mut store,
-        "HTTPRoute",
-        "app",
-        "a-old",
-        "t1",
-        on_gateway(rule("/p", "b")),
-    );
+    http(&mut store, "a-old t1", on_gateway(rule("/p", "b")));
     assert_eq!(
         at_gateway(&store, "h", "/p"),
         2,
@@ -169,30 +153,9 @@ fn hostnames_choose_the_listener_and_the_route() {
         spec["hostnames"] = hosts;
         spec
     };
-    put(
-        &mut store,
-        "HTTPRoute",
-        "app",
-        "wild",
-        "t1",
-        route(json!(["*.x.com"]), "a"),
-    );
-    put(
-        &mut store,
-        "HTTPRoute",
-        "app",
-        "exact",
-        "t2",
-        route(json!(["h.x.com"]), "b"),
-    );
-    put(
-        &mut store,
-        "HTTPRoute",
-        "app",
-        "any",
-        "t0",
-        route(json!([]), "c"),
-    );
+    http(&mut store, "wild t1", route(json!(["*.x.com"]), "a"));
+    http(&mut store, "exact t2", route(json!(["h.x.com"]), "b"));
+    http(&mut store, "any t0", route(json!([]), "c"));
     assert_eq!(
         at_gateway(&store, "h.x.com", "/"),
         2,
@@ -218,12 +181,9 @@ fn routes_attach_only_where_they_may() {
         listener["allowedRoutes"]["namespaces"]["from"] = json!("Same");
     }
     store.put(Key::new(attach::GATEWAYS, "infra", "gw"), gateway, "t0");
-    put(
+    http(
         &mut store,
-        "HTTPRoute",
-        "app",
-        "r",
-        "t1",
+        "r t1",
         on_gateway(json!([{"backendRefs": to("a")}])),
     );
     assert_eq!(at_gateway(&store, "h", "/"), 404);
@@ -243,7 +203,7 @@ fn routes_attach_only_where_they_may() {
         for (key, value) in change.as_object().unwrap() {
             spec["parentRefs"][0][key] = value.clone();
         }
-        put(&mut store, "HTTPRoute", "app", "r", "t1", spec);
+        http(&mut store, "r t1", spec);
         let attached = attach_all(&store);
         assert_eq!(
             attached[0].parents[0].attachment,
@@ -259,14 +219,7 @@ fn a_service_without_routes_balances_and_with_routes_answers_404_to_the_rest() {
     let rules = json!([
         {"matches": [{"path": {"value": "/edge"}}], "backendRefs": to("b")},
         {"matches": [{"headers": [{"name": "X-Faces-User", "value": "heart"}]}], "backendRefs": to("c")}]);
-    put(
-        &mut store,
-        "HTTPRoute",
-        "app",
-        "r",
-        "t1",
-        on_service("a", rules),
-    );
+    http(&mut store, "r t1", on_service("a", rules));
     assert_eq!(
         in_mesh(&store, "app", "a", "/edge/x", "heart"),
         2,
@@ -284,12 +237,9 @@ fn a_service_without_routes_balances_and_with_routes_answers_404_to_the_rest() {
 #[test]
 fn consumer_routes_replace_producer_routes_for_their_own_namespace() {
     let mut store = world();
-    put(
+    http(
         &mut store,
-        "HTTPRoute",
-        "app",
-        "producer",
-        "t1",
+        "producer t1",
         on_service("a", json!([{"backendRefs": to("b")}])),
     );
     let consumer = json!([{"backendRefs": [{"name": "c", "namespace": "app", "port": 80}]}]);
@@ -310,12 +260,9 @@ fn weights_share_the_traffic_and_broken_backends_their_part_of_it() {
     let mut store = world();
     let backends = json!([{"name": "a", "port": 80, "weight": 1}, {"name": "b", "port": 80, "weight": 3},
                           {"name": "nope", "port": 80, "weight": 4}, {"name": "gone", "port": 80, "weight": 0}]);
-    put(
+    http(
         &mut store,
-        "HTTPRoute",
-        "app",
-        "r",
-        "t1",
+        "r t1",
         on_service("c", json!([{"backendRefs": backends}])),
     );
     let table = compile(&store, &attach_all(&store));
@@ -361,7 +308,7 @@ fn a_gateways_route_may_not_use_another_namespaces_services() {
         on_gateway(rules.clone()),
     );
     assert_eq!(at_gateway(&store, "h", "/"), 500);
-    put(&mut store, "HTTPRoute", "app", "r", "t0", on_gateway(rules));
+    http(&mut store, "r t0", on_gateway(rules));
     assert_eq!(at_gateway(&store, "h", "/"), 1);
 }
 
@@ -415,30 +362,17 @@ fn grpc_routes_go_by_service_then_method_then_headers_then_age() {
     let color = json!([{"method": {"service": "ColorService"}, "headers": [{"name": "x-faces-user", "value": "heart"}]}]);
     let edge = json!([{"method": {"service": "ColorService", "method": "Edge"}}]);
     let old = json!([{"backendRefs": to("a")}]);
-    put(
+    grpc(&mut store, "canary t1", on_service("a", old));
+    grpc(
         &mut store,
-        "GRPCRoute",
-        "app",
-        "canary",
-        "t1",
-        on_service("a", old),
-    );
-    put(
-        &mut store,
-        "GRPCRoute",
-        "app",
-        "edge",
-        "t2",
+        "edge t2",
         on_service("a", json!([rules(edge, "b"), {"backendRefs": to("c")}])),
     );
     assert_eq!(call(&store, "Edge", ""), 2);
     assert_eq!(call(&store, "Center", ""), 1, "of two catch-alls the older");
-    put(
+    grpc(
         &mut store,
-        "GRPCRoute",
-        "app",
-        "a-b",
-        "t0",
+        "a-b t0",
         on_service("a", json!([rules(color, "c")])),
     );
     assert_eq!(
@@ -449,12 +383,9 @@ fn grpc_routes_go_by_service_then_method_then_headers_then_age() {
     assert_eq!(call(&store, "Center", "heart"), 3);
     let regex =
         json!([{"method": {"type": "RegularExpression", "service": "Co.*", "method": "Ce.+"}}]);
-    put(
+    grpc(
         &mut store,
-        "GRPCRoute",
-        "app",
-        "regex",
-        "t0",
+        "regex t0",
         on_service("b", json!([rules(regex, "c")])),
     );
     assert_eq!(in_mesh(&store, "app", "b", "/ColorService/Center", ""), 3);

@@ -8,22 +8,8 @@ use super::*;
 fn one_kind_of_route_has_a_parent_unless_it_is_istios() {
     let mut store = world();
     let rules = |service: &str| json!([{"backendRefs": to(service)}]);
-    put(
-        &mut store,
-        "HTTPRoute",
-        "app",
-        "http",
-        "t1",
-        on_service("a", rules("b")),
-    );
-    put(
-        &mut store,
-        "GRPCRoute",
-        "app",
-        "grpc",
-        "t2",
-        on_service("a", rules("c")),
-    );
+    http(&mut store, "http t1", on_service("a", rules("b")));
+    grpc(&mut store, "grpc t2", on_service("a", rules("c")));
     assert_eq!(
         in_mesh(&store, "app", "a", "/", ""),
         3,
@@ -39,30 +25,16 @@ fn one_kind_of_route_has_a_parent_unless_it_is_istios() {
         })
     };
     assert!(conflict(&store, "http"));
-    put(
-        &mut store,
-        "HTTPRoute",
-        "app",
-        "old",
-        "t1",
-        on_gateway(rules("a")),
-    );
-    put(
-        &mut store,
-        "GRPCRoute",
-        "app",
-        "new",
-        "t2",
-        on_gateway(rules("b")),
-    );
+    http(&mut store, "old t1", on_gateway(rules("a")));
+    grpc(&mut store, "new t2", on_gateway(rules("b")));
     assert!(conflict(&store, "new") && !conflict(&store, "old"));
     // With hostnames that do not meet both stand.
     let mut apart = on_gateway(rules("b"));
     apart["hostnames"] = json!(["grpc.y.com"]);
     let mut named = on_gateway(rules("a"));
     named["hostnames"] = json!(["http.y.com"]);
-    put(&mut store, "HTTPRoute", "app", "old", "t1", named);
-    put(&mut store, "GRPCRoute", "app", "new", "t2", apart);
+    http(&mut store, "old t1", named);
+    grpc(&mut store, "new t2", apart);
     assert!(!conflict(&store, "new") && !conflict(&store, "old"));
     install_mesh(&mut store, "istio-system", "istiod", json!({}));
     assert!(!conflict(&store, "http"));
@@ -88,7 +60,7 @@ fn linkerd_and_istio_differ_where_the_workshop_shows_it() {
         json!({"linkerd.io/inject": "enabled"}),
     );
     let mut route = on_service("a", json!([{"backendRefs": to("b")}]));
-    put(&mut store, "HTTPRoute", "app", "r", "t1", route.clone());
+    http(&mut store, "r t1", route.clone());
     assert_eq!(in_mesh(&store, "app", "a", "/", ""), 2);
     assert_eq!(
         in_mesh(&store, "elsewhere", "a", "/", ""),
@@ -96,27 +68,13 @@ fn linkerd_and_istio_differ_where_the_workshop_shows_it() {
         "who is not meshed gets the plain Service"
     );
     route["parentRefs"][0]["group"] = json!("core");
-    put(&mut store, "HTTPRoute", "app", "r", "t1", route.clone());
+    http(&mut store, "r t1", route.clone());
     assert_eq!(in_mesh(&store, "app", "a", "/", ""), 2, "group core counts");
     // A rule without backends forwards to the parent; a single backend counts even with weight 0.
-    put(
-        &mut store,
-        "HTTPRoute",
-        "app",
-        "r",
-        "t1",
-        on_service("a", json!([{}])),
-    );
+    http(&mut store, "r t1", on_service("a", json!([{}])));
     assert_eq!(in_mesh(&store, "app", "a", "/", ""), 1);
     let zero = json!([{"backendRefs": [{"name": "b", "port": 80, "weight": 0}]}]);
-    put(
-        &mut store,
-        "HTTPRoute",
-        "app",
-        "r",
-        "t1",
-        on_service("a", zero.clone()),
-    );
+    http(&mut store, "r t1", on_service("a", zero.clone()));
     assert_eq!(in_mesh(&store, "app", "a", "/", ""), 2);
     store.delete(&Key::new("pods", "app", "b"));
     assert_eq!(in_mesh(&store, "app", "a", "/", ""), 504, "no endpoints");
@@ -127,7 +85,7 @@ fn linkerd_and_istio_differ_where_the_workshop_shows_it() {
     ));
     install_mesh(&mut store, "istio-system", "istiod", json!({}));
     assert_eq!(in_mesh(&store, "app", "a", "/", ""), 500, "weights of zero");
-    put(&mut store, "HTTPRoute", "app", "r", "t1", route);
+    http(&mut store, "r t1", route);
     assert_eq!(
         in_mesh(&store, "app", "a", "/", ""),
         1,
@@ -153,14 +111,7 @@ fn linkerds_timeouts_stand_in_annotations_of_routes_and_services() {
     assert_eq!(timeouts(&store), (milliseconds(2_000), milliseconds(300)));
     // A route's own count in place of the Service's.
     let rules = json!([{"backendRefs": to("a")}]);
-    put(
-        &mut store,
-        "HTTPRoute",
-        "app",
-        "r",
-        "t1",
-        on_service("a", rules),
-    );
+    http(&mut store, "r t1", on_service("a", rules));
     assert_eq!(timeouts(&store), (None, None));
     let key = Key::new(attach::HTTP_ROUTES, "app", "r");
     store.update(&key, "t", |o| {
@@ -177,7 +128,7 @@ fn consumer_routes_are_their_namespaces_and_in_linkerds_mesh_compete_with_the_pr
                 "backendRefs": [{"name": service, "namespace": "app", "port": 80}]}])
     };
     let producer = on_service("a", rule("/long/path", "b"));
-    put(&mut store, "HTTPRoute", "app", "producer", "t1", producer);
+    http(&mut store, "producer t1", producer);
     let consumer = on_service("a", rule("/", "c"));
     put(
         &mut store,
@@ -212,9 +163,9 @@ fn a_tls_connection_stays_with_the_listener_of_its_server_name() {
                "rules": [{"backendRefs": to(service)}]})
     };
     let one = route(Value::Null, json!(["first.org"]), "a");
-    put(&mut store, "HTTPRoute", "app", "one", "t1", one);
+    http(&mut store, "one t1", one);
     let two = route(json!("second"), Value::Null, "b");
-    put(&mut store, "HTTPRoute", "app", "two", "t1", two);
+    http(&mut store, "two t1", two);
     let table = compile(&store, &attach_all(&store));
     let gateway = ObjectRef::new("app", "tls");
     for (server_name, host, wanted) in [
@@ -253,7 +204,7 @@ fn redirects_keep_what_they_do_not_change() {
     for (redirect, location) in cases {
         let rules = json!([{"matches": [{"path": {"type": "PathPrefix", "value": "/p"}}],
             "filters": [{"type": "RequestRedirect", "requestRedirect": redirect}]}]);
-        put(&mut store, "HTTPRoute", "app", "r", "t1", on_gateway(rules));
+        http(&mut store, "r t1", on_gateway(rules));
         let headers = HeaderMap::new();
         let head = RequestHead {
             method: "GET",
@@ -312,12 +263,9 @@ fn shares_pass_a_chi_square_test() {
         .zip(weights)
         .map(|(n, w)| json!({"name": n, "port": 80, "weight": w}))
         .collect();
-    put(
+    http(
         &mut store,
-        "HTTPRoute",
-        "app",
-        "r",
-        "t1",
+        "r t1",
         on_gateway(json!([{"backendRefs": backends}])),
     );
     let table = compile(&store, &attach_all(&store));

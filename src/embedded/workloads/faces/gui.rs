@@ -5,12 +5,12 @@ use std::time::Instant;
 
 use axum::Router;
 use axum::body::Body;
-use axum::http::{HeaderValue, Request, Response, StatusCode};
+use axum::http::{Request, Response};
 use serde_json::json;
 
 use super::super::super::body::{boxed, full};
 use super::super::super::mesh::Mesh;
-use super::reply::Call;
+use super::reply::{Call, plain, set_headers};
 use super::role::{Edition, Role};
 
 const PAGE: &str = include_str!("../../../../assets/faces-gui.html");
@@ -57,7 +57,7 @@ async fn answer(gui: Arc<Gui>, request: Request<Body>) -> Response<Body> {
     let (key, mut response) = match path.as_str() {
         "/" => ("index", page(&gui, &user)),
         "/index.html" if !candidate => ("index", page(&gui, &user)),
-        "/ready" => ("ready", text(200, "text/plain", "ready\n")),
+        "/ready" => ("ready", plain(200, "text/plain", "ready\n")),
         _ if path.starts_with("/face/") => {
             let response = proxied(&gui, request).await;
             if let Some(face) = response
@@ -71,27 +71,20 @@ async fn answer(gui: Arc<Gui>, request: Request<Body>) -> Response<Body> {
         }
         _ => {
             let why = format!("no such page: {}", escaped(&path));
-            ("unknown", text(404, "text/html", &why))
+            ("unknown", plain(404, "text/html", why))
         }
     };
     let latency = start.elapsed().as_millis().to_string();
-    for (name, value) in [
+    let mut fields = vec![
         (gui.role.user_header.as_str(), user.as_str()),
         ("x-faces-user-agent", &agent),
         ("x-faces-latency", &latency),
         ("x-faces-pod", &pod),
-        ("x-faces-podname", &gui.hostname),
-    ] {
-        if candidate && name == "x-faces-podname" {
-            continue;
-        }
-        if let (Ok(name), Ok(value)) = (
-            name.parse::<axum::http::HeaderName>(),
-            HeaderValue::from_str(value),
-        ) {
-            response.headers_mut().insert(name, value);
-        }
+    ];
+    if !candidate {
+        fields.push(("x-faces-podname", &gui.hostname));
     }
+    set_headers(&mut response, &fields);
     let status = response.status().as_u16();
     gui.role
         .answered(key, status, start.elapsed(), &call.describe(&gui.role));
@@ -111,21 +104,18 @@ fn page(gui: &Gui, user: &str) -> Response<Body> {
         .replace("<style>", &format!("<style nonce=\"{nonce}\">"))
         .replace("<script>", &format!("<script nonce=\"{nonce}\">"))
         .replace("{\"settings\":0}", &settings);
-    let mut response = text(200, "text/html", &page);
+    let mut response = plain(200, "text/html", page);
     // Answers may carry anything; nothing of them may become script, style or a request elsewhere.
     let policy = format!(
         "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; \
          connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     );
-    for (name, value) in [
+    let fields = [
         ("content-security-policy", policy.as_str()),
         ("x-content-type-options", "nosniff"),
         ("referrer-policy", "no-referrer"),
-    ] {
-        if let Ok(value) = HeaderValue::from_str(value) {
-            response.headers_mut().insert(name, value);
-        }
-    }
+    ];
+    set_headers(&mut response, &fields);
     response
 }
 
@@ -141,11 +131,11 @@ async fn proxied(gui: &Gui, request: Request<Body>) -> Response<Body> {
         outgoing.headers_mut().remove("host");
     }
     let Ok(outgoing) = outgoing else {
-        return text(500, "text/plain", "the path is not valid");
+        return plain(500, "text/plain", "the path is not valid");
     };
     let answer = gui.mesh.send(outgoing).await;
     if answer.headers().get("x-faces-pod").is_none() && answer.status().is_server_error() {
-        return text(500, "text/plain", "face cannot be reached");
+        return plain(500, "text/plain", "face cannot be reached");
     }
     let (parts, body) = answer.into_parts();
     let mut response = Response::new(Body::new(boxed(body)));
@@ -155,15 +145,6 @@ async fn proxied(gui: &Gui, request: Request<Body>) -> Response<Body> {
             response.headers_mut().insert(name, value.clone());
         }
     }
-    response
-}
-
-fn text(status: u16, kind: &'static str, body: &str) -> Response<Body> {
-    let mut response = Response::new(Body::from(body.to_owned()));
-    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-    response
-        .headers_mut()
-        .insert("content-type", HeaderValue::from_static(kind));
     response
 }
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use axum::body::Body;
-use axum::http::{HeaderMap, HeaderValue, Request, Response, StatusCode};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode};
 use serde_json::{Value, json};
 
 use super::dice::Dice;
@@ -73,9 +73,7 @@ impl Call {
         } else {
             escape_html(&body.to_string())
         };
-        let mut response = Response::new(Body::from(text));
-        *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-        self.standard_headers(role, "application/json", response)
+        self.standard_headers(role, plain(status, "application/json", text))
     }
 
     /// A failure: an envelope with `errors`, of the candidates plain text.
@@ -83,9 +81,7 @@ impl Call {
         if role.edition == Edition::Release {
             return self.answer(role, status, json!({"errors": [why]}));
         }
-        let mut response = Response::new(Body::from(why));
-        *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
-        self.standard_headers(role, "text/plain", response)
+        self.standard_headers(role, plain(status, "text/plain", why))
     }
 
     /// What the candidates' answers have besides; `fields` of others stay as they are.
@@ -112,26 +108,13 @@ impl Call {
         }
     }
 
-    fn standard_headers(
-        &self,
-        role: &Role,
-        kind: &'static str,
-        mut response: Response<Body>,
-    ) -> Response<Body> {
-        let headers = response.headers_mut();
-        headers.insert("content-type", HeaderValue::from_static(kind));
-        for (name, value) in [
+    fn standard_headers(&self, role: &Role, mut response: Response<Body>) -> Response<Body> {
+        let fields = [
             (role.user_header.as_str(), self.header(&role.user_header)),
             ("user-agent", self.header("user-agent")),
             ("x-faces-pod", &role.pod),
-        ] {
-            if let (Ok(name), Ok(value)) = (
-                name.parse::<axum::http::HeaderName>(),
-                HeaderValue::from_str(value),
-            ) {
-                headers.insert(name, value);
-            }
-        }
+        ];
+        set_headers(&mut response, &fields);
         response
     }
 
@@ -169,11 +152,7 @@ impl Call {
         if role.edition == Edition::Release {
             return self.answer(role, 405, json!({"errors": [why]}));
         }
-        let mut response = Response::new(Body::from(why));
-        *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
-        let kind = HeaderValue::from_static("text/plain");
-        response.headers_mut().insert("content-type", kind);
-        response
+        plain(405, "text/plain", why)
     }
 
     /// For the log: what was asked, and by whom.
@@ -194,6 +173,24 @@ impl Call {
             }
         }
         headers
+    }
+}
+
+/// An answer without the standard headers.
+pub fn plain(status: u16, kind: &'static str, body: impl Into<Body>) -> Response<Body> {
+    let mut response = Response::new(body.into());
+    *response.status_mut() = StatusCode::from_u16(status).unwrap_or_default();
+    let kind = HeaderValue::from_static(kind);
+    response.headers_mut().insert("content-type", kind);
+    response
+}
+
+/// Sets fields whose names and values may come from outside; what cannot be sent is left out.
+pub fn set_headers(response: &mut Response<Body>, fields: &[(&str, &str)]) {
+    for (name, value) in fields {
+        if let (Ok(name), Ok(value)) = (name.parse::<HeaderName>(), HeaderValue::from_str(value)) {
+            response.headers_mut().insert(name, value);
+        }
     }
 }
 
