@@ -163,9 +163,18 @@ fn annotations_too_long(object: &Value) -> Option<FieldError> {
 /// The CEL rules of a custom resource that do not hold.
 fn broken_rules(resource: &Resource, object: &Value, before: Option<&Value>) -> Vec<FieldError> {
     static VALIDATOR: OnceLock<Validator> = OnceLock::new();
-    let Some(rules) = resource.definition.rules() else {
+    let Some((rules, costs)) = resource.definition.rules() else {
         return Vec::new();
     };
+    if costs.exceed(resource.definition.json(), object) {
+        let why = "validation failed due to running out of cost budget, no further validation \
+                   rules will be run";
+        return vec![FieldError::invalid(
+            String::new(),
+            &Value::from("object"),
+            why,
+        )];
+    }
     let validator = VALIDATOR.get_or_init(Validator::new);
     match validator.validate_compiled(rules, object, before) {
         Ok(()) => Vec::new(),

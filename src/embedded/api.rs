@@ -74,6 +74,11 @@ pub async fn run(
     .await;
 }
 
+/// Events of one watch that wait to be sent.
+const WATCH_QUEUE: usize = 2;
+/// A watch that is not read for as long ends; its client starts another.
+const UNREAD: Duration = Duration::from_secs(10);
+
 impl Api {
     async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
         let known = etag_of(&request);
@@ -82,7 +87,16 @@ impl Api {
             Ok(request) => request,
             Err(error) => return refused(&error),
         };
-        match self.hub.request(&request) {
+        // A request may wait for the lock; the data plane's threads must not.
+        let hub = self.hub.clone();
+        let answered = tokio::task::spawn_blocking(move || {
+            let answer = hub.request(&request);
+            (request, answer)
+        });
+        let Ok((request, answer)) = answered.await else {
+            return refused(&ApiError::internal("the request could not be answered"));
+        };
+        match answer {
             Err(error) => refused(&error),
             Ok(Reply::Json {
                 body, media_type, ..
@@ -176,7 +190,7 @@ impl Api {
         let Ok(permit) = self.watches.clone().try_acquire_owned() else {
             return refused(&ApiError::too_many_watches(MAX_WATCHES));
         };
-        let (mut sender, receiver) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(16);
+        let (mut sender, receiver) = mpsc::channel::<Result<Frame<Bytes>, Infallible>>(WATCH_QUEUE);
         let (hub, mut stopped) = (self.hub.clone(), self.stopped.clone());
         tokio::spawn(async move {
             let _permit = permit;
@@ -199,7 +213,9 @@ impl Api {
                     return;
                 }
                 for event in &events {
-                    if sender.send(Ok(line(event))).await.is_err() {
+                    // Who does not read would fill the memory with what waits for it.
+                    let told = tokio::time::timeout(UNREAD, sender.send(Ok(line(event)))).await;
+                    if !matches!(told, Ok(Ok(()))) {
                         return;
                     }
                 }
@@ -306,7 +322,8 @@ fn is_local(host: &str) -> bool {
         Some((name, port)) if port.bytes().all(|b| b.is_ascii_digit()) => name,
         _ => host,
     };
-    ["127.0.0.1", "localhost", "[::1]", "kubernetes"].contains(&name)
+    let name = name.to_ascii_lowercase();
+    ["127.0.0.1", "localhost", "[::1]", "kubernetes"].contains(&name.as_str())
 }
 
 /// Compares without telling by its time where two texts differ.

@@ -1,5 +1,6 @@
 //! CustomResourceDefinitions: what is checked of one, and the resource that it makes. Pure.
 
+mod cost;
 mod validation;
 
 use std::sync::Arc;
@@ -10,6 +11,7 @@ use super::resource::{Column, Definition, Origin, Resource, ScalePaths, Scope, V
 use super::schema::Schema;
 use crate::embedded::list::items;
 
+pub use cost::Costs;
 pub use validation::validate;
 
 /// The resource that holds them.

@@ -8,6 +8,7 @@
 use std::convert::Infallible;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,7 +18,7 @@ use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, ToSocketAddrs};
 
 use super::Gateways;
 use super::body::{Body, boxed, full};
@@ -65,7 +66,7 @@ pub async fn run(listener: TcpListener, doors: Doors, stopped: Stopped) {
                 let (doors, client, stopped) = (doors.clone(), client.clone(), stopped.clone());
                 async move {
                     let answer = match *request.method() == Method::CONNECT {
-                        true => tunnel(&doors, request, stopped),
+                        true => tunnel(&doors, request, stopped).await,
                         false => pass(&doors, &client, request).await,
                     };
                     Ok::<_, Infallible>(answer)
@@ -134,18 +135,29 @@ async fn pass(
 }
 
 /// `CONNECT`: what follows on the connection is for the named place.
-fn tunnel(doors: &Doors, request: Request<Incoming>, stopped: Stopped) -> Response<Body> {
+async fn tunnel(doors: &Doors, request: Request<Incoming>, stopped: Stopped) -> Response<Body> {
     let Some(authority) = request.uri().authority().cloned() else {
         return plain(400, "CONNECT needs HOST:PORT\n".to_owned());
     };
-    let door = doors.door(&request, &authority);
+    // What cannot be reached is told before the client begins to speak.
+    let end = match doors.door(&request, &authority) {
+        Door::Mesh(mesh) => End::Mesh(mesh),
+        Door::Gateway(address) => match reach(address).await {
+            Ok(server) => End::Server(server),
+            Err(why) => return plain(502, format!("{authority}: {why}\n")),
+        },
+        Door::Outside => match reach(authority.as_str()).await {
+            Ok(server) => End::Server(server),
+            Err(why) => return plain(502, format!("{authority}: {why}\n")),
+        },
+    };
     tokio::spawn(async move {
         let Ok(upgraded) = hyper::upgrade::on(request).await else {
             return;
         };
         let mut client = TokioIo::new(upgraded);
-        match door {
-            Door::Mesh(mesh) => {
+        match end {
+            End::Mesh(mesh) => {
                 let service = tower::service_fn(move |request: Request<Incoming>| {
                     let (mesh, authority) = (mesh.clone(), authority.clone());
                     async move {
@@ -155,19 +167,28 @@ fn tunnel(doors: &Doors, request: Request<Incoming>, stopped: Stopped) -> Respon
                 });
                 connection(client, Protocol::Either, service, stopped).await;
             }
-            Door::Gateway(address) => {
-                if let Ok(mut server) = TcpStream::connect(address).await {
-                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-                }
-            }
-            Door::Outside => {
-                if let Ok(mut server) = TcpStream::connect(authority.as_str()).await {
-                    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
-                }
+            End::Server(mut server) => {
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
             }
         }
     });
     Response::new(full(""))
+}
+
+/// Where a tunnel leads.
+enum End {
+    Mesh(Box<Mesh>),
+    Server(TcpStream),
+}
+
+/// How long a tunnel's other end is waited for.
+const REACH: Duration = Duration::from_secs(10);
+
+async fn reach(to: impl ToSocketAddrs) -> std::io::Result<TcpStream> {
+    let connecting = tokio::time::timeout(REACH, TcpStream::connect(to));
+    connecting
+        .await
+        .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
 }
 
 /// A request within a tunnel goes to the tunnel's end, whatever its own `Host` says.

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Request, Version, header};
 use hyper::body::Incoming;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
@@ -15,7 +15,7 @@ use tokio::task::JoinHandle;
 
 use super::body::boxed;
 use super::hub::Hub;
-use super::proxy::Proxy;
+use super::proxy::{Proxy, plain};
 use super::routing::RequestHead;
 use super::routing::table::{Certificate, ListenerProtocol, ObjectRef};
 use super::serve::{Protocol, Stop, Stopped, Transport, serve, stop};
@@ -145,6 +145,10 @@ fn accept(
                 let (hub, proxy, port) = (hub.clone(), proxy.clone(), port.clone());
                 let peer = peer.clone();
                 async move {
+                    if !has_one_host(&request) {
+                        let why = "a request names one Host (RFC 9112 3.2)\n";
+                        return Ok::<_, std::convert::Infallible>(plain(400, why.to_owned()));
+                    }
                     forwarded(&mut request, peer.address, scheme);
                     let table = hub.table();
                     let decide = |head: &RequestHead<'_>| {
@@ -153,12 +157,19 @@ fn accept(
                         table.at_listener(listener, head, &mut fastrand::Rng::new())
                     };
                     let response = proxy.handle(request.map(boxed), decide).await;
-                    Ok::<_, std::convert::Infallible>(response)
+                    Ok(response)
                 }
             })
         },
     ));
     (stop, accepting)
+}
+
+fn has_one_host(request: &Request<Incoming>) -> bool {
+    match request.version() {
+        Version::HTTP_11 => request.headers().get_all(header::HOST).iter().count() == 1,
+        _ => true,
+    }
 }
 
 fn forwarded(request: &mut Request<Incoming>, peer: SocketAddr, scheme: Scheme) {

@@ -189,12 +189,14 @@ async fn start_container(
 ) -> Result<(), Waiting> {
     let image = spec["image"].as_str().unwrap_or("");
     let Some(started) = workloads::start(container) else {
-        let message = format!("the embedded cluster has no image {image}");
         let known = workloads::known();
         return Err(Waiting {
-            event: format!("Failed to pull image \"{image}\": {message}; it runs {known}"),
+            event: format!(
+                "Failed to pull image \"{image}\": the embedded cluster has no such image; it runs \
+                 {known}"
+            ),
             reason: "ImagePullBackOff",
-            message,
+            message: format!("the embedded cluster has no image {image}"),
         });
     };
     let running = started.map_err(|Crash(message)| {

@@ -2,6 +2,8 @@
 //!
 //! Pure. Strategic merge follows Kubernetes' rules for the lists of built-in kinds.
 
+use std::collections::HashMap;
+
 use json_patch::PatchOperation;
 use serde_json::{Map, Value};
 
@@ -46,6 +48,20 @@ fn is_deeper(value: &Value, levels: usize) -> bool {
     }
 }
 
+/// `copy` and `move` operations of one JSON patch: after each of them the document is gone through.
+const MOST_COPIES: usize = 100;
+
+/// True if an operation puts a value deeper than an object may nest.
+fn nests_too_deeply(operation: &PatchOperation) -> bool {
+    let (path, value) = match operation {
+        PatchOperation::Add(add) => (&add.path, &add.value),
+        PatchOperation::Replace(replace) => (&replace.path, &replace.value),
+        _ => return false,
+    };
+    let above = path.as_str().matches('/').count();
+    above > MOST_DEPTH || is_deeper(value, MOST_DEPTH - above)
+}
+
 /// Operations of one JSON patch; a real server's limit.
 const MOST_OPERATIONS: usize = 10_000;
 
@@ -66,14 +82,20 @@ pub fn apply(
             if patch.len() > MOST_OPERATIONS {
                 return Err(ApiError::too_large(MOST_OPERATIONS));
             }
+            let mut copied = 0;
             for operation in patch.0 {
                 let copies = matches!(operation, PatchOperation::Copy(_));
+                let moves = matches!(operation, PatchOperation::Move(_));
+                copied += usize::from(copies || moves);
+                // What is nested too deeply cannot even be dropped.
+                if copied > MOST_COPIES || nests_too_deeply(&operation) {
+                    return Err(ApiError::too_large(MOST_COPIED));
+                }
                 json_patch::patch(&mut result, &[operation]).map_err(|e| {
                     ApiError::unprocessable(format!("the server rejected our request: {e}"))
                 })?;
                 // A few copies of a document into itself would fill the memory.
-                // Depth first: what is nested too deeply cannot even be written.
-                if is_deeper(&result, MOST_DEPTH)
+                if ((copies || moves) && is_deeper(&result, MOST_DEPTH))
                     || (copies && result.to_string().len() > MOST_COPIED)
                 {
                     return Err(ApiError::too_large(MOST_COPIED));
@@ -215,16 +237,15 @@ fn reorder(list: Option<&mut Value>, order: &Value, key: Option<&str>) {
     let (Some(Value::Array(items)), Some(order)) = (list, order.as_array()) else {
         return;
     };
-    let place = |item: &Value| {
-        order
-            .iter()
-            .position(|o| match key {
-                Some(key) => o[key] == item[key],
-                None => o == item,
-            })
-            .unwrap_or(usize::MAX)
+    let name = |item: &Value| match key {
+        Some(key) => item[key].to_string(),
+        None => item.to_string(),
     };
-    items.sort_by_key(place);
+    let mut places: HashMap<String, usize> = HashMap::new();
+    for (place, item) in order.iter().enumerate() {
+        places.entry(name(item)).or_insert(place);
+    }
+    items.sort_by_cached_key(|item| places.get(&name(item)).copied().unwrap_or(usize::MAX));
 }
 
 #[cfg(test)]

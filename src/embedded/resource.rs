@@ -10,6 +10,7 @@ use std::sync::{Arc, OnceLock};
 use kube_cel::CompiledSchema;
 use serde_json::Value;
 
+use super::crd::Costs;
 use super::schema::{Schema, built_in};
 
 /// A version of a resource.
@@ -56,7 +57,7 @@ pub struct Definition {
     source: Source,
     json: OnceLock<Value>,
     schema: OnceLock<Arc<Schema>>,
-    rules: OnceLock<CompiledSchema>,
+    rules: OnceLock<(CompiledSchema, Costs)>,
 }
 
 #[derive(Debug)]
@@ -102,14 +103,15 @@ impl Definition {
         })
     }
 
-    /// The CEL rules of a custom resource.
-    pub fn rules(&self) -> Option<&CompiledSchema> {
+    /// The CEL rules of a custom resource, and what they cost.
+    pub fn rules(&self) -> Option<&(CompiledSchema, Costs)> {
+        let compile = || {
+            let json = self.json();
+            (kube_cel::compile_schema(json), Costs::of(json))
+        };
         match self.source {
             Source::BuiltIn(_) => None,
-            Source::Custom => Some(
-                self.rules
-                    .get_or_init(|| kube_cel::compile_schema(self.json())),
-            ),
+            Source::Custom => Some(self.rules.get_or_init(compile)),
         }
     }
 }

@@ -1,10 +1,10 @@
 //! What is checked of a CustomResourceDefinition: names, schemas, and the cost of its rules.
 
-use kube_cel::cel::common::ast::{EntryExpr, Expr};
-use kube_cel::cel::{IdedExpr as Expression, Program};
+use kube_cel::cel::Program;
 use kube_cel::{AnalysisWarning, WarningKind, compile_schema, estimate_rule_cost};
 use serde_json::{Value, json};
 
+use super::cost::Cost;
 use crate::embedded::list::items;
 use crate::embedded::schema::Schema;
 use crate::embedded::status::FieldError;
@@ -146,43 +146,10 @@ fn too_costly(program: &Program, rule: &str, schema: &Value) -> Option<&'static 
     if rule.contains("lists.range") {
         return Some("lists.range is not evaluated here");
     }
-    match loops(program.expression()) {
+    match Cost::of(program).loops {
         3.. => Some("more than two loops in each other"),
         2 if exceeds() => Some("add maxItems to the lists that it goes through"),
         _ => None,
-    }
-}
-
-/// How many loops stand in each other at the most.
-fn loops(expression: &Expression) -> usize {
-    let most = |of: &mut dyn Iterator<Item = &Expression>| of.map(loops).max().unwrap_or(0);
-    match &expression.expr {
-        Expr::Call(call) => most(&mut call.args.iter().chain(call.target.as_deref())),
-        Expr::Comprehension(c) => {
-            let once = most(&mut [&c.iter_range, &c.accu_init, &c.result].into_iter());
-            let each = most(&mut [&c.loop_cond, &c.loop_step].into_iter());
-            once.max(1 + each)
-        }
-        Expr::List(list) => most(&mut list.elements.iter()),
-        Expr::Map(map) => map
-            .entries
-            .iter()
-            .map(|e| entry_loops(&e.expr))
-            .max()
-            .unwrap_or(0),
-        Expr::Struct(object) => {
-            let entries = object.entries.iter();
-            entries.map(|e| entry_loops(&e.expr)).max().unwrap_or(0)
-        }
-        Expr::Select(select) => loops(&select.operand),
-        Expr::Unspecified | Expr::Ident(_) | Expr::Literal(_) => 0,
-    }
-}
-
-fn entry_loops(entry: &EntryExpr) -> usize {
-    match entry {
-        EntryExpr::StructField(field) => loops(&field.value),
-        EntryExpr::MapEntry(entry) => loops(&entry.key).max(loops(&entry.value)),
     }
 }
 
