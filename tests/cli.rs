@@ -200,3 +200,20 @@ fn dash_c_is_bash() {
         finished.stdout
     );
 }
+
+#[test]
+fn two_clusters_do_not_share_a_kubeconfig() {
+    let cluster = crate::kubectl::Cluster::start("bare");
+    let file = cluster.told["kubeconfig"].as_str().unwrap();
+    let second = Place::new()
+        .run(&["cluster", "--kubeconfig", file])
+        .exits(2);
+    assert!(
+        second
+            .stderr
+            .contains("leads to an embedded cluster that runs"),
+        "{}",
+        second.stderr
+    );
+    assert_eq!(second.stdout, "");
+}

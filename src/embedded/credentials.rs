@@ -2,6 +2,7 @@
 
 use std::fs::OpenOptions;
 use std::io::Write;
+use std::net::TcpStream;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::sync::Arc;
@@ -79,6 +80,15 @@ impl Credentials {
             if !known.contains(&format!("current-context: {CONTEXT}\n")) {
                 bail!(
                     "{} is there already and is not of an embedded cluster: name another file",
+                    path.display()
+                );
+            }
+            let server = known
+                .lines()
+                .find_map(|l| l.trim().strip_prefix("server: https://"));
+            if server.is_some_and(|s| TcpStream::connect(s).is_ok()) {
+                bail!(
+                    "{} leads to an embedded cluster that runs: name another file, or end that one",
                     path.display()
                 );
             }

@@ -130,7 +130,10 @@ async fn pass(
     headers.remove(header::PROXY_AUTHORIZATION);
     match client.request(request.map(boxed)).await {
         Ok(response) => response.map(boxed),
-        Err(error) => plain(502, format!("{authority}: {error}\n")),
+        Err(error) => {
+            let why = "no Service of this name, and outside it cannot be reached";
+            plain(502, format!("{authority}: {why}: {error}\n"))
+        }
     }
 }
 

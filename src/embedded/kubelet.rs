@@ -35,9 +35,12 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, logs: Logs, mut stopped: Stopped) 
     let mut ending: BTreeSet<String> = BTreeSet::new();
     let mut started: u32 = 0;
     loop {
-        let pods: Vec<(Key, Object)> = hub.read(|state| {
+        let (cordoned, pods): (bool, Vec<(Key, Object)>) = hub.read(|state| {
+            let node = state.store.list("nodes", None).next();
+            let cordoned = node.is_some_and(|(_, n)| n["spec"]["unschedulable"] == true);
             let pods = state.store.list("pods", None);
-            pods.map(|(k, o)| (k.clone(), o.clone())).collect()
+            let pods = pods.map(|(k, o)| (k.clone(), o.clone())).collect();
+            (cordoned, pods)
         });
         let uid = |pod: &Value| pod["metadata"]["uid"].as_str().unwrap_or("").to_owned();
         let alive: HashSet<String> = pods.iter().map(|(_, p)| uid(p)).collect();
@@ -61,7 +64,8 @@ pub async fn run(hub: Arc<Hub>, proxy: Proxy, logs: Logs, mut stopped: Stopped) 
                 }
                 continue;
             }
-            if running.contains_key(&uid(&pod)) {
+            // There is one node: what it does not take stays pending.
+            if cordoned || running.contains_key(&uid(&pod)) {
                 continue;
             }
             let log = Log::new();

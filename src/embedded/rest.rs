@@ -339,7 +339,7 @@ fn on_resource(
     let method = request.method.as_str();
     match (method, &target.name, target.subresource.as_deref()) {
         ("GET", Some(name), Some("log")) => pod::log(state, request, target, name),
-        (_, Some(name), Some("exec" | "attach" | "portforward")) => {
+        (_, Some(name), Some("exec" | "attach" | "portforward" | "ephemeralcontainers")) => {
             pod::connect(state, target, name)
         }
         (_, Some(name), Some("proxy")) => pod::proxy(state, request, target, name),

@@ -1,6 +1,6 @@
 //! `footlights cluster`: the embedded cluster alone, in the foreground.
 
-use std::io::{IsTerminal, Write};
+use std::io::{ErrorKind, IsTerminal, Write};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -15,8 +15,11 @@ use super::Outcome;
 /// Runs it until Ctrl-C, SIGTERM or SIGHUP.
 pub async fn run(args: cli::Cluster) -> Result<Outcome> {
     if args.instead == Some(ClusterCommand::Crds) {
-        std::io::stdout().write_all(crds()?.as_bytes())?;
-        return Ok(Outcome::Good);
+        return match std::io::stdout().write_all(crds()?.as_bytes()) {
+            // `| head` has what it wants.
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(Outcome::Good),
+            written => Ok(written.map(|()| Outcome::Good)?),
+        };
     }
     if super::show::outer_show().is_some() {
         bail!("this is a command of a show, which has a cluster: KUBECONFIG leads to it");
@@ -44,7 +47,9 @@ pub async fn run(args: cli::Cluster) -> Result<Outcome> {
     let mut told: Option<Vec<GatewayListener>> = None;
     loop {
         let now = gateways.list();
-        if gateways.settled() && told.as_ref() != Some(&now) {
+        // The first line is told once all is ready; later ones whatever becomes of other pods.
+        let ready = told.is_some() || gateways.settled();
+        if ready && told.as_ref() != Some(&now) {
             let mut out = std::io::stdout().lock();
             if text {
                 out.write_all(for_people(&cluster, &now, told.is_none()).as_bytes())?;
@@ -60,8 +65,12 @@ pub async fn run(args: cli::Cluster) -> Result<Outcome> {
         }
     }
     if args.kubeconfig.is_some() {
-        // It leads nowhere any more. A file that is gone already is as good.
-        let _ = std::fs::remove_file(cluster.kubeconfig());
+        // It leads nowhere any more, unless another cluster has written it since.
+        let file = cluster.kubeconfig();
+        let server = format!("https://{}\n", cluster.api());
+        if std::fs::read_to_string(file).is_ok_and(|text| text.contains(&server)) {
+            let _ = std::fs::remove_file(file);
+        }
     }
     Ok(Outcome::Good)
 }

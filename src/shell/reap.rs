@@ -5,28 +5,33 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-/// Programs get this long to end by themselves.
-const GRACE: Duration = Duration::from_millis(500);
+/// Programs get this long to end by themselves after each signal: traps of EXIT run in it, on busy
+/// machines too.
+const GRACE: Duration = Duration::from_secs(1);
 
 /// Ends all processes of a session, and those with `marker` in their environment.
 pub fn end_session(leader: Pid, marker: &str) {
     let own = rustix::process::getpid();
+    // The leader goes last: when it ends, the kernel sends SIGHUP to the foreground, and a bash that
+    // gets a second signal while it runs its trap of EXIT leaves it. Stopped, it starts no new bash.
+    let _ = kill_process(leader, Signal::STOP);
     let members = || {
         members(leader, marker)
             .into_iter()
-            .filter(move |pid| *pid != own)
+            .filter(move |pid| *pid != own && *pid != leader)
     };
-    for pid in members() {
-        // Stopped programs do not see a signal before they go on.
-        let _ = kill_process(pid, Signal::TERM);
-        let _ = kill_process(pid, Signal::HUP);
-        let _ = kill_process(pid, Signal::CONT);
+    for signal in [Signal::TERM, Signal::HUP] {
+        for pid in members() {
+            let _ = kill_process(pid, signal);
+            // Stopped programs do not see a signal before they go on.
+            let _ = kill_process(pid, Signal::CONT);
+        }
+        let deadline = Instant::now() + GRACE;
+        while Instant::now() < deadline && members().next().is_some() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
     }
-    let deadline = Instant::now() + GRACE;
-    while Instant::now() < deadline && members().next().is_some() {
-        std::thread::sleep(Duration::from_millis(5));
-    }
-    for pid in members() {
+    for pid in members().chain([leader]) {
         let _ = kill_process(pid, Signal::KILL);
     }
 }

@@ -81,7 +81,15 @@ pub fn kinds() -> Vec<Resource> {
         kind("", "v1", "Pod", "pods")
             .short("po")
             .category("all")
-            .subresources(&["attach", "exec", "log", "portforward", "proxy", "status"]),
+            .subresources(&[
+                "attach",
+                "ephemeralcontainers",
+                "exec",
+                "log",
+                "portforward",
+                "proxy",
+                "status",
+            ]),
         kind("", "v1", "Secret", "secrets"),
         kind("", "v1", "Service", "services")
             .short("svc")

@@ -92,12 +92,13 @@ pub fn log(
     }))
 }
 
-/// `exec`, `attach` and `portforward`: there is no process and no network of a pod's own to enter.
+/// `exec`, `attach`, `portforward` and `ephemeralcontainers` (`kubectl debug`): there is no process and no network of a pod's own to enter.
 pub fn connect(state: &State, target: &Target, name: &str) -> Result<Reply, ApiError> {
     existing(state, target, name)?;
     let what = target.subresource.as_deref().unwrap_or("");
     let instead = if what == "portforward" {
-        "reach a Service by its Gateway, or by the proxy in FOOTLIGHTS_MESH_PROXY"
+        "reach a Service by its Gateway, or by the mesh proxy (FOOTLIGHTS_MESH_PROXY in a show; \
+         footlights cluster prints it)"
     } else {
         "its workloads run in one process, and kubectl logs shows what they say"
     };

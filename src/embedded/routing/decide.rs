@@ -137,7 +137,10 @@ impl RouteTable {
             Some((service, port)) => {
                 self.to_service(service, *port, asked, action, Some(backend), dice)
             }
-            None => Decision::Answer(broken(asked.flavor, "the backend does not exist")),
+            None => Decision::Answer(broken(
+                asked.flavor,
+                "the backend cannot be resolved: the route's condition ResolvedRefs says why",
+            )),
         }
     }
 
