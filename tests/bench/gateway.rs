@@ -144,7 +144,7 @@ pub async fn stage(cluster: &Cluster) -> String {
                 .cloned()
         });
         if let Some(ports) = ports {
-            return ports.split('=').nth(1).unwrap().to_owned();
+            return ports.split(['=', ',']).nth(1).unwrap().to_owned();
         }
         tokio::task::yield_now().await;
     }
