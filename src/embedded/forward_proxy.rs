@@ -143,16 +143,14 @@ async fn tunnel(doors: &Doors, request: Request<Incoming>, stopped: Stopped) -> 
         return plain(400, "CONNECT needs HOST:PORT\n".to_owned());
     };
     // What cannot be reached is told before the client begins to speak.
-    let end = match doors.door(&request, &authority) {
-        Door::Mesh(mesh) => End::Mesh(mesh),
-        Door::Gateway(address) => match reach(address).await {
-            Ok(server) => End::Server(server),
-            Err(why) => return plain(502, format!("{authority}: {why}\n")),
-        },
-        Door::Outside => match reach(authority.as_str()).await {
-            Ok(server) => End::Server(server),
-            Err(why) => return plain(502, format!("{authority}: {why}\n")),
-        },
+    let reached = match doors.door(&request, &authority) {
+        Door::Mesh(mesh) => Ok(End::Mesh(mesh)),
+        Door::Gateway(address) => reach(address).await,
+        Door::Outside => reach(authority.as_str()).await,
+    };
+    let end = match reached {
+        Ok(end) => end,
+        Err(why) => return plain(502, format!("{authority} cannot be reached: {why}\n")),
     };
     tokio::spawn(async move {
         let Ok(upgraded) = hyper::upgrade::on(request).await else {
@@ -187,11 +185,10 @@ enum End {
 /// How long a tunnel's other end is waited for.
 const REACH: Duration = Duration::from_secs(10);
 
-async fn reach(to: impl ToSocketAddrs) -> std::io::Result<TcpStream> {
-    let connecting = tokio::time::timeout(REACH, TcpStream::connect(to));
-    connecting
-        .await
-        .unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()))
+async fn reach(to: impl ToSocketAddrs) -> std::io::Result<End> {
+    let connected = tokio::time::timeout(REACH, TcpStream::connect(to)).await;
+    let server = connected.unwrap_or_else(|_| Err(std::io::ErrorKind::TimedOut.into()));
+    server.map(End::Server)
 }
 
 /// A request within a tunnel goes to the tunnel's end, whatever its own `Host` says.
