@@ -4,12 +4,15 @@
 //! nothing in this module knows of weights, routes or manifests.
 
 pub mod cells;
+pub mod change;
 pub mod claim;
 pub mod color;
 pub mod face;
 pub mod interval;
+pub mod sequential;
 pub mod tally;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use cells::{Cell, Grid};
@@ -31,6 +34,8 @@ pub enum Place {
 pub struct Sample {
     /// The request's number among its sampler's, in order of starting.
     pub number: u64,
+    /// As whom it was sent: `x-faces-user`.
+    pub user: Option<Arc<str>>,
     /// When the request went out, since the show began.
     pub started: Duration,
     /// When its answer was there.
@@ -39,8 +44,17 @@ pub struct Sample {
     pub row: usize,
     /// The cell's column.
     pub column: usize,
+    /// The pod that says it answered: `X-Faces-Pod`.
+    pub pod: Option<String>,
     /// What came back.
     pub reply: Reply,
+}
+
+impl Sample {
+    /// The time from the request to its whole answer.
+    pub fn took(&self) -> Duration {
+        self.ended.saturating_sub(self.started)
+    }
 }
 
 /// What came back.
@@ -55,6 +69,59 @@ pub enum Reply {
     },
     /// No HTTP answer: refused, reset, timed out.
     Unreachable,
+}
+
+impl Reply {
+    /// The HTTP status, if there was an answer.
+    pub fn status(&self) -> Option<u16> {
+        match self {
+            Reply::Answer { status, .. } => Some(*status),
+            Reply::Unreachable => None,
+        }
+    }
+
+    /// The body of a good answer that has a face.
+    pub fn face(&self) -> Option<&face::Body> {
+        match self {
+            Reply::Answer {
+                status: 200,
+                body: body @ face::Body::Face { .. },
+            } => Some(body),
+            _ => None,
+        }
+    }
+
+    /// True if it is no face, or one with errors.
+    pub fn is_error(&self) -> bool {
+        !matches!(
+            self.face(),
+            Some(face::Body::Face {
+                soft_errors: false,
+                ..
+            })
+        )
+    }
+}
+
+/// The traffic of one user, as the grid shows it.
+#[derive(Clone, Debug, Default)]
+pub struct UserTraffic {
+    /// As whom is asked: `x-faces-user`; none is nobody.
+    pub user: Option<Arc<str>>,
+    /// The last answers, cell by cell.
+    pub grid: Grid,
+    /// Their shares.
+    pub tally: Tally,
+}
+
+impl UserTraffic {
+    /// Without answers.
+    pub fn of(user: Option<Arc<str>>) -> Self {
+        UserTraffic {
+            user,
+            ..UserTraffic::default()
+        }
+    }
 }
 
 /// The rows and columns of the grid.

@@ -3,6 +3,7 @@
 //! All waiting of a show happens here. A mode chooses who presses the keys ([`Pilot`]), which clock
 //! runs and where the screen goes ([`Output`]); nothing else.
 
+mod ready;
 mod world;
 
 use std::time::Duration;

@@ -16,12 +16,12 @@ use std::time::Duration;
 pub use effect::Effect;
 pub use event::{Event, Exit, Id, Intent, Nested};
 pub use state::{
-    Above, Block, Check, Cluster, CommandBlock, Outcome, Overlay, Phase, State, StepResult,
+    Above, Block, By, Check, Cluster, CommandBlock, Outcome, Overlay, Phase, State, StepResult,
     Traffic, Visible, Wait,
 };
 
-use crate::audience::claim::Judge;
-use crate::audience::{Grid, Sample, Tally};
+use crate::audience::change::Changes;
+use crate::audience::{Sample, UserTraffic};
 use crate::script::directive::Target;
 use crate::script::front::ProfileName;
 use crate::script::interpolate::{Variables, interpolate};
@@ -81,7 +81,10 @@ pub struct Engine {
     random: fastrand::Rng,
     /// The command that is typed, waits or runs.
     current: Option<Current>,
-    judge: Option<(Judge, Check)>,
+    /// The expectation that is waited for.
+    judging: Option<check::Judging>,
+    /// Looks out for what a change makes new.
+    changes: Changes,
     last_end: Option<Duration>,
     waits: usize,
     /// What is on the stage has not been drawn yet.
@@ -138,8 +141,7 @@ impl Engine {
             blank: false,
             cluster: Cluster::Starting,
             gateway: None,
-            grid: Grid::new(),
-            tally: Tally::default(),
+            users: vec![UserTraffic::default()],
             results: Vec::new(),
             outcome: None,
             now: Duration::ZERO,
@@ -154,7 +156,8 @@ impl Engine {
             next_id: 1,
             random: fastrand::Rng::with_seed(1),
             current: None,
-            judge: None,
+            judging: None,
+            changes: Changes::default(),
             last_end: None,
             waits: 0,
             is_fresh: false,
@@ -203,10 +206,13 @@ impl Engine {
             Event::Changed(change) => self.changed(change),
             Event::Sampled(sample) => self.sampled(&sample),
             Event::Probed(id, sample) => self.probed(id, sample),
+            Event::Object(id, object) => self.object_seen(id, object),
             Event::ClusterReady => self.state.cluster = Cluster::Ready,
             Event::Gateway(url) => {
                 self.state.gateway = Some(url);
-                self.state.traffic = Traffic::Expected;
+                if self.state.traffic == Traffic::None {
+                    self.state.traffic = Traffic::Expected;
+                }
             }
             Event::Shown(above) => self.shown(above),
             Event::ClusterFailed(why) => self.cluster_failed(why),
@@ -371,22 +377,7 @@ impl Engine {
                 self.follow(flow);
             }
             Phase::Running { id: run, .. } => self.command_is_late(id, run),
-            Phase::Judging { .. } => {
-                let now = self.state.now;
-                if let Some((judge, _)) = &mut self.judge {
-                    judge.expire(now);
-                }
-                self.judged();
-                if self
-                    .judge
-                    .as_ref()
-                    .is_some_and(|(judge, _)| judge.is_late())
-                {
-                    let id = self.new_id();
-                    let length = LAST_WINDOW;
-                    self.effects.push(Effect::Deadline { id, length });
-                }
-            }
+            Phase::Judging { .. } => self.judging_is_late(),
             Phase::Typing { .. } | Phase::Waiting(_) | Phase::Beginning | Phase::Ended => {}
         }
     }
@@ -438,13 +429,41 @@ impl Engine {
     }
 
     fn sampled(&mut self, sample: &Sample) {
-        self.state.grid.take(sample);
-        self.state.tally.take(sample);
+        let mut users = self.state.users.iter_mut();
+        // A late answer to a user who is not shown any more is dropped.
+        if let Some(traffic) = users.find(|traffic| traffic.user == sample.user) {
+            traffic.grid.take(sample);
+            traffic.tally.take(sample);
+            self.look_for_change(sample);
+        }
+    }
+
+    /// Tells the first answer that shows the last step's change.
+    fn look_for_change(&mut self, sample: &Sample) {
+        let Some(first) = self.changes.take(sample) else {
+            return;
+        };
+        let running = match self.state.phase {
+            Phase::Running { id, .. } => Some(id),
+            _ => None,
+        };
+        let id = running.or(self.last.command);
+        if let Some(command) = id.and_then(|id| self.state.command(id)) {
+            command.first_answer = Some(first.clone());
+        }
+        match (running, self.state.results.last_mut()) {
+            (None, Some(result)) => result.first_answer = Some(first),
+            _ => self.last.first_answer = Some(first),
+        }
     }
 
     /// A change seen on the cluster belongs to the command that runs, else to the one that ran last.
     fn changed(&mut self, change: crate::diff::Change) {
-        self.state.tally.begin(self.state.now);
+        let now = self.state.now;
+        for traffic in &mut self.state.users {
+            traffic.tally.begin(now);
+        }
+        self.changes.begin(now);
         let running = match self.state.phase {
             Phase::Running { id, .. } => Some(id),
             _ => None,

@@ -18,6 +18,7 @@ pub mod cast;
 pub mod cli;
 pub mod clock;
 pub mod cluster;
+pub mod condition;
 pub mod diff;
 pub mod drive;
 pub mod embedded;

@@ -117,7 +117,7 @@ fn gather_faults(events: &[PlannedEvent], has_step: &mut bool, faults: &mut Vec<
             has_step,
             faults,
         );
-        *has_step |= event.kind == "command";
+        *has_step |= ["command", "apply"].contains(&event.kind);
     }
 }
 
@@ -176,6 +176,7 @@ impl Planner<'_> {
             },
             ActKind::Step(step) => return Some(self.step(step, location)),
             ActKind::Section(name) => new("section", format!("section {name}")),
+            ActKind::Grid(change) => new("grid", format!("grid {}", change.text)),
             ActKind::Note(text) => new("note", format!("note {text}")),
             ActKind::Expect(expectation) => new("expect", format!("expect {}", expectation.text)),
             ActKind::Only(Target::Embedded) => new("only", "only embedded".to_owned()),
@@ -191,6 +192,7 @@ impl Planner<'_> {
     fn step(&mut self, step: Step, location: Location) -> PlannedEvent {
         let kind = match &step.role {
             Role::Bash | Role::Nested(_) | Role::Clear | Role::Nobody => "command",
+            Role::Apply(_) => "apply",
             Role::Macro(_) => "macro",
             Role::Print(_) => "print",
             Role::Wait => "wait",

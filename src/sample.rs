@@ -17,8 +17,10 @@ use crate::script::expect::{Cells, Scope};
 
 /// Each cell asks once in this time, or back to back if answers take longer.
 const PERIOD: Duration = Duration::from_millis(2000);
-/// Requests of an expectation in flight.
-const IN_FLIGHT: usize = 128;
+/// Connections that are kept.
+const IDLE: usize = 128;
+/// From one cell's first request to the next cell's.
+const STAGGER: Duration = Duration::from_millis(125);
 /// An answer that takes longer is none.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A body longer than this is no face.
@@ -39,7 +41,7 @@ impl Sampler {
         let client = reqwest::Client::builder()
             .no_proxy()
             .timeout(TIMEOUT)
-            .pool_max_idle_per_host(IN_FLIGHT)
+            .pool_max_idle_per_host(IDLE)
             .user_agent(concat!("footlights/", env!("CARGO_PKG_VERSION")))
             .build()
             .context("setting up the sampler's HTTP client")?;
@@ -51,32 +53,34 @@ impl Sampler {
         })
     }
 
-    /// Polls every cell, staggered, until dropped.
-    pub fn grid(&self) -> JoinSet<()> {
+    /// Polls every cell of each user's grid, staggered, until dropped.
+    pub fn grid(&self, users: &[Option<Arc<str>>]) -> JoinSet<()> {
         let mut cells = JoinSet::new();
-        for row in 0..SIDE {
-            for column in 0..SIDE {
-                let sampler = self.clone();
-                let number = (row * SIDE + column) as u64;
-                let offset = Duration::from_millis((row * 500 + column * 125) as u64);
-                cells.spawn(async move {
-                    tokio::time::sleep(offset).await;
-                    loop {
-                        let start = Instant::now();
-                        let sample = sampler.ask(number, row, column, None).await;
-                        if sampler.events.send(Event::Sampled(sample)).is_err() {
-                            return;
-                        }
-                        tokio::time::sleep(PERIOD.saturating_sub(start.elapsed())).await;
-                    }
-                });
+        for (index, user) in users.iter().enumerate() {
+            let shift = STAGGER * index as u32 / users.len() as u32;
+            for cell in 0..SIDE * SIDE {
+                let offset = STAGGER * cell as u32 + shift;
+                cells.spawn(self.clone().poll(cell, user.clone(), offset));
             }
         }
         cells
     }
 
+    async fn poll(self, cell: usize, user: Option<Arc<str>>, offset: Duration) {
+        tokio::time::sleep(offset).await;
+        loop {
+            let start = Instant::now();
+            let cell = (cell / SIDE, cell % SIDE);
+            let sample = self.ask(0, cell, user.clone()).await;
+            if self.events.send(Event::Sampled(sample)).is_err() {
+                return;
+            }
+            tokio::time::sleep(PERIOD.saturating_sub(start.elapsed())).await;
+        }
+    }
+
     /// Samples as fast as answers come, many at once, until dropped.
-    pub fn probe(&self, id: Id, scope: &Scope) -> JoinSet<()> {
+    pub fn probe(&self, id: Id, scope: &Scope, at_once: usize) -> JoinSet<()> {
         let mut probes = JoinSet::new();
         let cells: Vec<(usize, usize)> = (0..SIDE * SIDE)
             .map(|i| (i / SIDE, i % SIDE))
@@ -87,14 +91,15 @@ impl Sampler {
             })
             .collect();
         let next = Arc::new(AtomicU64::new(0));
-        for _ in 0..IN_FLIGHT {
-            let (sampler, user) = (self.clone(), scope.user.clone());
+        let user: Option<Arc<str>> = scope.user.as_deref().map(Into::into);
+        for _ in 0..at_once {
+            let (sampler, user) = (self.clone(), user.clone());
             let (cells, next) = (cells.clone(), next.clone());
             probes.spawn(async move {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let (row, column) = cells[number as usize % cells.len()];
-                    let sample = sampler.ask(number, row, column, user.as_deref()).await;
+                    let cell = cells[number as usize % cells.len()];
+                    let sample = sampler.ask(number, cell, user.clone()).await;
                     let failed = sample.reply == Reply::Unreachable;
                     if sampler.events.send(Event::Probed(id, sample)).is_err() {
                         return;
@@ -109,7 +114,12 @@ impl Sampler {
         probes
     }
 
-    async fn ask(&self, number: u64, row: usize, column: usize, user: Option<&str>) -> Sample {
+    async fn ask(
+        &self,
+        number: u64,
+        (row, column): (usize, usize),
+        user: Option<Arc<str>>,
+    ) -> Sample {
         let started = self.began.elapsed();
         let path = match place(row, column) {
             Place::Center => "center",
@@ -124,18 +134,24 @@ impl Sampler {
             .client
             .get(url)
             .header("cache-control", "no-cache, no-store, max-age=0")
-            .header("x-faces-user", user.unwrap_or("unknown"))
+            .header("x-faces-user", user.as_deref().unwrap_or("unknown"))
             .header("x-custom-header", "custom");
-        let reply = match request.send().await {
-            Err(_) => Reply::Unreachable,
-            Ok(response) => reply(response).await,
+        let (pod, reply) = match request.send().await {
+            Err(_) => (None, Reply::Unreachable),
+            Ok(response) => {
+                let pod = response.headers().get("x-faces-pod");
+                let pod = pod.and_then(|pod| pod.to_str().ok()).map(str::to_owned);
+                (pod, reply(response).await)
+            }
         };
         Sample {
             number,
+            user,
             started,
             ended: self.began.elapsed(),
             row,
             column,
+            pod,
             reply,
         }
     }

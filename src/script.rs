@@ -16,6 +16,7 @@ pub mod expect;
 pub mod front;
 pub mod interpolate;
 pub mod load;
+mod manifest_fence;
 mod markdown;
 pub mod names;
 mod pages;
@@ -87,6 +88,8 @@ pub enum Role {
     Macro(String),
     /// Footlights plays another script: what stands behind `$SHELL`.
     Nested(String),
+    /// Footlights applies a manifest by itself.
+    Apply(Manifest),
     /// The words are printed.
     Print(String),
     /// The stage is cleared.
@@ -97,6 +100,22 @@ pub enum Role {
     Nobody,
     /// It is typed and not run: `#$ …`.
     Typed,
+}
+
+/// What `@apply` applies.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Manifest {
+    /// A file, from the working directory; `${NAME}` in it is what the shell has.
+    File(String),
+    /// What stands in the script.
+    Fence {
+        /// Its YAML.
+        yaml: String,
+        /// The line of the script that it begins on.
+        line: usize,
+        /// What is in it, for people.
+        title: String,
+    },
 }
 
 /// An element and where it stands.

@@ -105,11 +105,16 @@ pub fn called_as(program: Option<&OsString>) -> Option<Tool> {
     Tool::ALL.into_iter().find(|tool| name == tool.name())
 }
 
+/// A directory for PATH without any stand-in: on a real cluster there is nothing to stand in for.
+pub fn none() -> Result<tempfile::TempDir> {
+    Ok(tempfile::Builder::new()
+        .prefix("footlights-bin-")
+        .tempdir_in(private::directory())?)
+}
+
 /// A directory that is put first on PATH: it has a stand-in for each tool that needs one.
 pub fn install() -> Result<tempfile::TempDir> {
-    let bin = tempfile::Builder::new()
-        .prefix("footlights-bin-")
-        .tempdir_in(private::directory())?;
+    let bin = none()?;
     let path = std::env::var_os("PATH").unwrap_or_default();
     let found = |name: &str| std::env::split_paths(&path).any(|at| at.join(name).is_file());
     for tool in Tool::ALL {

@@ -15,10 +15,35 @@ const END_MARK: &[u8] = b"7717";
 pub struct Frame {
     /// Rows, without empty ones at the end.
     pub lines: Vec<Line<'static>>,
+    /// The rows that go on in the next: a line was longer than the terminal is wide.
+    pub wrapped: Vec<bool>,
     /// The cursor's row and column, if it is visible.
     pub cursor: Option<(u16, u16)>,
     /// A full-screen program is running.
     pub alternate_screen: bool,
+}
+
+impl Frame {
+    /// What was written, rows of one line joined.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        for (index, line) in self.lines.iter().enumerate() {
+            for span in &line.spans {
+                text.push_str(&span.content);
+            }
+            if !self.wrapped.get(index).is_some_and(|goes_on| *goes_on) {
+                text.push('\n');
+            }
+        }
+        text
+    }
+
+    fn drop_empty_rows(&mut self, keep: usize) {
+        while self.lines.len() > keep && self.lines.last().is_some_and(|l| l.width() == 0) {
+            self.lines.pop();
+        }
+        self.wrapped.truncate(self.lines.len());
+    }
 }
 
 /// A terminal of a fixed size.
@@ -116,46 +141,45 @@ impl Terminal {
     /// The visible rows.
     pub fn frame(&self) -> Frame {
         let screen = self.parser.screen();
-        let mut lines: Vec<Line<'static>> = (0..self.rows)
-            .map(|row| line(screen, row, self.columns))
-            .collect();
         let keep = if screen.hide_cursor() {
             0
         } else {
             usize::from(screen.cursor_position().0)
         };
-        while lines.len() > keep && lines.last().is_some_and(|l| l.width() == 0) {
-            lines.pop();
-        }
-        Frame {
-            lines,
+        let mut frame = Frame {
+            lines: (0..self.rows)
+                .map(|row| line(screen, row, self.columns))
+                .collect(),
+            wrapped: (0..self.rows).map(|row| screen.row_wrapped(row)).collect(),
             cursor: (!screen.hide_cursor()).then(|| screen.cursor_position()),
             alternate_screen: screen.alternate_screen(),
-        }
+        };
+        frame.drop_empty_rows(keep);
+        frame
     }
 
     /// All rows, those that scrolled away too, as a command leaves them behind.
     pub fn transcript(&mut self) -> Frame {
         let mut frame = self.frame();
         frame.cursor = None;
-        while frame.lines.last().is_some_and(|l| l.width() == 0) {
-            frame.lines.pop();
-        }
+        frame.drop_empty_rows(0);
         let screen = self.parser.screen_mut();
         screen.set_scrollback(SCROLLBACK);
         let above = screen.scrollback();
-        let mut lines = Vec::new();
+        let (mut lines, mut wrapped) = (Vec::new(), Vec::new());
         let mut offset = above;
         while offset > 0 {
             self.parser.screen_mut().set_scrollback(offset);
             let take = offset.min(usize::from(self.rows));
             let screen = self.parser.screen();
             lines.extend((0..take as u16).map(|row| line(screen, row, self.columns)));
+            wrapped.extend((0..take as u16).map(|row| screen.row_wrapped(row)));
             offset -= take;
         }
         self.parser.screen_mut().set_scrollback(0);
         lines.append(&mut frame.lines);
-        frame.lines = lines;
+        wrapped.append(&mut frame.wrapped);
+        (frame.lines, frame.wrapped) = (lines, wrapped);
         frame
     }
 }

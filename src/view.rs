@@ -14,6 +14,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use crate::audience::UserTraffic;
 use crate::engine::{Above, State, Traffic};
 use crate::theme::{Theme, color};
 use code::Highlighter;
@@ -44,10 +45,10 @@ pub struct Layout {
 
 /// Divides a screen for a state: where there is no Gateway and none is promised there is no grid.
 pub fn layout(state: &State, area: Rect) -> Layout {
-    let parts = with_grid(area);
+    let parts = with_grids(area, &state.users);
     match state.traffic {
         Traffic::Expected => parts,
-        Traffic::None => Layout {
+        Traffic::None | Traffic::Hidden => Layout {
             stage: Rect {
                 x: area.x + 1,
                 y: parts.stage.y,
@@ -60,8 +61,8 @@ pub fn layout(state: &State, area: Rect) -> Layout {
     }
 }
 
-/// Divides a screen with room for the grid.
-pub fn with_grid(area: Rect) -> Layout {
+/// Divides a screen with room for the users' grids.
+pub fn with_grids(area: Rect, users: &[UserTraffic]) -> Layout {
     let header = Rect { height: 1, ..area };
     let footer_rows = if area.height >= 16 { 2 } else { 1 };
     let footer = Rect {
@@ -75,8 +76,9 @@ pub fn with_grid(area: Rect) -> Layout {
         ..area
     };
     if body.width >= BESIDE {
-        let share = body.width * 45 / 100;
-        let width = grid::width(grid::cell_size(share, body.height));
+        // Several grids are what is to be looked at.
+        let share = body.width * if users.len() > 1 { 60 } else { 45 } / 100;
+        let width = grid::width_of(users, share, body.height);
         let stage = Rect {
             x: body.x + 1,
             width: body.width.saturating_sub(width + 3),
@@ -169,7 +171,8 @@ mod tests {
         for width in (40..220).step_by(7) {
             for height in 12..70 {
                 let area = Rect::new(0, 0, width, height);
-                let parts = with_grid(area);
+                let users = vec![UserTraffic::default(); usize::from(height % 3 + 1)];
+                let parts = with_grids(area, &users);
                 for part in [parts.header, parts.stage, parts.grid, parts.footer] {
                     assert_eq!(part.intersection(area), part, "{width}x{height} {part:?}");
                 }
@@ -181,8 +184,9 @@ mod tests {
 
     #[test]
     fn at_80_by_24_faces_are_pixel_art() {
-        let parts = with_grid(Rect::new(0, 0, 80, 24));
-        assert_eq!(grid::cell_size(parts.grid.width, parts.grid.height).rows, 4);
+        let parts = with_grids(Rect::new(0, 0, 80, 24), &[UserTraffic::default()]);
+        let cell = grid::cell_size(parts.grid.width, parts.grid.height, 0);
+        assert_eq!(cell.rows, 4);
         assert!(parts.stage.width >= 40, "{parts:?}");
     }
 }

@@ -79,7 +79,9 @@ impl Stage {
         let cluster = EmbeddedCluster::start(Profile::Gateway.into())
             .await
             .unwrap();
-        let client = cluster::client(cluster.kubeconfig()).await.unwrap();
+        let client = cluster::client(&cluster::Target::of(cluster.kubeconfig()))
+            .await
+            .unwrap();
         let discovery = Discovery::new(client.clone())
             .run_aggregated()
             .await

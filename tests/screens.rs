@@ -62,10 +62,12 @@ impl Show {
             let body = format!(r##"{{"smiley":"{smiley}","color":"#66CCEE"}}"##);
             let sample = Sample {
                 number: cell as u64,
+                user: None,
                 started: self.now,
                 ended: self.now + Duration::from_millis(1),
                 row: cell / 4,
                 column: cell % 4,
+                pod: None,
                 reply: Reply::Answer {
                     status: 200,
                     body: Body::parse(body.as_bytes()),

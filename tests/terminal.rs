@@ -187,7 +187,10 @@ fn commands_can_be_typed_into_interrupted_and_resized() {
     pty.wait_for("stty size");
     press(&pty, "the end");
     // Without a Gateway the stage is as wide as the screen, but for its margins.
-    let parts = footlights::view::with_grid(ratatui::layout::Rect::new(0, 0, 120, 40));
+    let parts = footlights::view::with_grids(
+        ratatui::layout::Rect::new(0, 0, 120, 40),
+        &[footlights::audience::UserTraffic::default()],
+    );
     pty.wait_for(&format!("{} {}", parts.footer.y - parts.stage.y, 120 - 2));
 }
 

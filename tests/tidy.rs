@@ -10,6 +10,7 @@ const PURE: &[&str] = &[
     "view",
     "theme",
     "cast",
+    "condition",
     "plan",
     "diff",
     "terminal",

@@ -28,7 +28,9 @@ struct World {
 impl World {
     async fn start() -> Self {
         let (cluster, url) = workshop().await;
-        let client = cluster::client(cluster.kubeconfig()).await.unwrap();
+        let client = cluster::client(&cluster::Target::of(cluster.kubeconfig()))
+            .await
+            .unwrap();
         let discovery = Discovery::new(client.clone())
             .run_aggregated()
             .await
@@ -76,7 +78,7 @@ impl World {
             within: Duration::from_secs(60),
         };
         while self.samples.try_recv().is_ok() {}
-        let probe = self.sampler.probe(7, &scope);
+        let probe = self.sampler.probe(7, &scope, 128);
         let mut seen: Vec<Sample> = Vec::new();
         while seen.iter().filter(|s| s.number < n as u64).count() < n {
             match self.samples.recv().await.unwrap() {

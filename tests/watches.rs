@@ -16,7 +16,9 @@ use crate::harness::PATIENCE;
 /// ConfigMaps of the namespace `default` of a new cluster.
 async fn configmaps() -> (EmbeddedCluster, Api<DynamicObject>) {
     let cluster = EmbeddedCluster::start(Profile::Bare.into()).await.unwrap();
-    let client = cluster::client(cluster.kubeconfig()).await.unwrap();
+    let client = cluster::client(&cluster::Target::of(cluster.kubeconfig()))
+        .await
+        .unwrap();
     let resource = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "ConfigMap"));
     let api = Api::namespaced_with(client, "default", &resource);
     (cluster, api)

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::color::Rgb;
 use super::face::Body;
-use super::{Glyph, Reply, Sample};
+use super::{Glyph, Sample};
 
 /// Samples older than this count no more.
 pub const WINDOW: Duration = Duration::from_secs(10);
@@ -47,26 +47,18 @@ impl Tally {
         if sample.started < self.since {
             return;
         }
-        let (glyph, color, error) = match &sample.reply {
-            Reply::Answer {
-                status: 200,
-                body:
-                    Body::Face {
-                        smiley,
-                        color,
-                        soft_errors,
-                    },
-            } => {
+        let (glyph, color) = match sample.reply.face() {
+            Some(Body::Face { smiley, color, .. }) => {
                 let color = color.as_deref().and_then(Rgb::parse);
-                (smiley.clone(), color, *soft_errors)
+                (smiley.clone(), color)
             }
-            _ => (None, None, true),
+            _ => (None, None),
         };
         self.entries.push_back(Entry {
             at: sample.ended,
             glyph,
             color,
-            error,
+            error: sample.reply.is_error(),
         });
         self.forget(sample.ended);
     }
@@ -131,17 +123,19 @@ fn counted<T: PartialEq + Ord + Clone>(items: impl Iterator<Item = T>, n: usize)
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::audience::Smiley;
+    use crate::audience::{Reply, Smiley};
 
     #[test]
     fn shares_are_of_the_last_seconds() {
         let mut tally = Tally::default();
         let sample = |ms: u64, body: &str| Sample {
             number: 0,
+            user: None,
             started: Duration::ZERO,
             ended: Duration::from_millis(ms),
             row: 0,
             column: 0,
+            pod: None,
             reply: Reply::Answer {
                 status: 200,
                 body: Body::parse(body.as_bytes()),

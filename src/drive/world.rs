@@ -1,27 +1,30 @@
 //! What effects are performed on: the shell, the cluster, the sampler, timers.
 
 use std::collections::HashMap;
-use std::ffi::OsString;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use futures::TryStreamExt;
+use kube::discovery::Discovery;
+use kube::runtime::{WatchStreamExt, watcher};
+use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::ready::{Ready, Users, lock};
 use crate::clock::Clock;
-use crate::cluster::{self, Target, predict};
+use crate::cluster::{Target, kinds, predict, server_side};
 use crate::diff::Verb;
-use crate::embedded::EmbeddedCluster;
 use crate::embedded::profile::Profile;
-use crate::engine::{Effect, Event, Id, Nested};
-use crate::load::{self, Extras};
-use crate::sample::Sampler;
-use crate::script::load::Place;
-use crate::shell::{Input, Session, Setup};
-use crate::stand_in;
+use crate::engine::{Effect, Event, Exit, Id};
+use crate::load::Extras;
+use crate::script::Manifest;
+use crate::script::expect::Condition;
+use crate::shell::{Input, Session};
+use crate::terminal::Terminal;
 
 /// The size of the stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,8 @@ pub enum Stand {
     Embedded(Profile),
     /// That of the show which runs this program, and its gateway's URL.
     Outer(Target, Option<String>),
+    /// A real one, and its gateway's URL, if that is given.
+    Context(Target, Option<String>),
 }
 
 /// Who and what a show is played with.
@@ -76,7 +81,9 @@ pub struct World {
     clock: Clock,
     events: UnboundedSender<Event>,
     ready: watch::Receiver<Option<Arc<Ready>>>,
+    /// Probes, watches and applies that are under way.
     probes: HashMap<Id, JoinSet<()>>,
+    users: watch::Sender<Users>,
     /// Typed before there was a shell.
     early: Arc<Mutex<Vec<u8>>>,
     tasks: JoinSet<()>,
@@ -84,119 +91,21 @@ pub struct World {
     route_created: Option<i64>,
 }
 
-/// What is there once the cluster is.
-struct Ready {
-    /// The shells of the scripts that are being played, the outermost first.
-    sessions: Mutex<Vec<Arc<Session>>>,
-    /// Shells of scripts that are over: what they left running runs on until the show ends.
-    retired: Mutex<Vec<Arc<Session>>>,
-    /// Variables that every shell has to have by now.
-    exported: Mutex<Vec<(String, String)>>,
-    setup: Setup,
-    extras: Extras,
-    events: UnboundedSender<Event>,
-    client: kube::Client,
-    sampler: OnceLock<Sampler>,
-    /// None when the show runs on that of another.
-    cluster: Option<EmbeddedCluster>,
-    /// Ended with the show.
-    _watches: JoinSet<()>,
-    _bin: tempfile::TempDir,
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics with one of these held; a poisoned one is as good as any.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-impl Ready {
-    /// The shell of the innermost script.
-    fn session(&self) -> Arc<Session> {
-        let sessions = lock(&self.sessions);
-        // The outermost shell is there as long as the world stands.
-        sessions.last().expect("there is always a shell").clone()
-    }
-
-    /// Variables that commands get from now on, in every shell.
-    fn export(&self, variables: &[(&str, &str)]) -> Result<()> {
-        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        let sessions = lock(&self.sessions);
-        *lock(&self.exported) = variables.iter().map(own).collect();
-        sessions
-            .iter()
-            .try_for_each(|session| session.export(variables))
-    }
-
-    /// Reads the script whose words the innermost shell has expanded, and starts a shell for it.
-    fn nest(&self) -> Result<Nested> {
-        let parent = self.session();
-        let expanded = parent.expanded()?;
-        let (path, args) = expanded.words.split_first().context("no script is named")?;
-        let path = PathBuf::from(path);
-        let text = |text: &OsString| text.to_str().map(str::to_owned);
-        let mut variables: crate::script::interpolate::Variables = expanded
-            .environment
-            .iter()
-            .filter_map(|(name, value)| Some((text(name)?, text(value)?)))
-            .collect();
-        let shown = load::shown_from(&self.setup.directory, &expanded.directory.join(&path));
-        let script = load::load(&load::Request {
-            path: &path,
-            shown: &shown,
-            directory: &expanded.directory,
-            start: &self.setup.directory,
-            variables: &variables,
-            extras: self.extras,
-            place: Place::Nested,
-        })?;
-        if let Some(error) = script.diagnostics.iter().find(|d| d.is_error()) {
-            anyhow::bail!("{error}");
-        }
-        let absolute = std::path::absolute(expanded.directory.join(&path))?;
-        let words = [absolute.to_string_lossy().into_owned()];
-        for (number, word) in words.iter().chain(args).enumerate() {
-            variables.insert(number.to_string(), word.clone());
-        }
-        let setup = Setup {
-            environment: expanded.environment,
-            script: absolute,
-            args: args.to_vec(),
-            directory: expanded.directory,
-            prologue: script.prologue(),
-            size: parent.size(),
-            ..self.setup.clone()
-        };
-        let session = Session::start(setup, self.events.clone())?;
-        // Held until the session stands with the others: what is exported meanwhile reaches it too.
-        let mut sessions = lock(&self.sessions);
-        let exported = lock(&self.exported).clone();
-        let exported: Vec<(&str, &str)> = exported
-            .iter()
-            .map(|(n, v)| (n.as_str(), v.as_str()))
-            .collect();
-        session.export(&exported)?;
-        sessions.push(Arc::new(session));
-        Ok(Nested {
-            script: Arc::new(script),
-            variables: Arc::new(variables),
-        })
-    }
-}
-
 impl World {
     /// Begins to build the world; `ClusterReady` comes when it stands.
     pub fn new(cast: Cast, clock: Clock, events: UnboundedSender<Event>, stage: Stage) -> Self {
         let (stands, ready) = watch::channel(None);
+        let (users, shown) = watch::channel(vec![None]);
         let mut tasks = JoinSet::new();
         let (sender, began) = (events.clone(), clock.began());
         tasks.spawn(async move {
-            match build(cast, &sender, stage, began).await {
+            match Ready::build(cast, &sender, stage, began).await {
                 Err(error) => drop(sender.send(Event::ClusterFailed(format!("{error:#}")))),
                 Ok(built) => {
                     let built = Arc::new(built);
                     stands.send_replace(Some(built.clone()));
                     let _ = sender.send(Event::ClusterReady);
-                    if let Err(error) = follow_gateway(&built, began, &sender).await {
+                    if let Err(error) = built.follow_gateway(shown).await {
                         let _ = sender.send(Event::ClusterFailed(format!("{error:#}")));
                     }
                     // The receivers keep the world; the task only has to keep the channel open.
@@ -209,6 +118,7 @@ impl World {
             events,
             ready,
             probes: HashMap::new(),
+            users,
             early: Arc::default(),
             tasks,
             route_created: None,
@@ -270,15 +180,34 @@ impl World {
             Effect::Nest { id } => self.nest(id),
             Effect::LeaveNested => self.leave_nested(),
             Effect::Log(line) => tracing::warn!("{line}"),
+            Effect::Interrupt(id) | Effect::Kill(id) if self.probes.contains_key(&id) => {
+                self.stop_applying(id);
+            }
             Effect::Interrupt(id) => self.with_session(|session| session.interrupt(id)),
             Effect::Kill(id) => self.with_session(|session| session.kill(id)),
+            Effect::Apply { id, manifest } => self.apply(id, manifest),
+            Effect::PredictApply { id, manifest } => self.predict_apply(id, manifest),
+            Effect::Grid(users) => drop(self.users.send_replace(users)),
+            Effect::WatchObject { id, condition } => self.watch_object(id, condition),
             Effect::Type(bytes) => self.type_in(bytes),
             Effect::Predict { id, command } => self.predict(id, &command),
-            Effect::Probe { id, scope } => {
-                let ready = self.ready.borrow().clone();
-                if let Some(sampler) = ready.as_ref().and_then(|r| r.sampler.get()) {
-                    self.probes.insert(id, sampler.probe(id, &scope));
-                }
+            Effect::Probe { id, scope, at_once } => {
+                let ready = self.ready.clone();
+                self.beside(id, async move {
+                    let Some(ready) = stands(ready).await else {
+                        return;
+                    };
+                    let mut sampler = ready.sampler.subscribe();
+                    // A Gateway may be on its way.
+                    let Ok(sampler) = sampler.wait_for(Option::is_some).await.map(|s| s.clone())
+                    else {
+                        return;
+                    };
+                    if let Some(sampler) = sampler {
+                        let mut probe = sampler.probe(id, &scope, at_once);
+                        while probe.join_next().await.is_some() {}
+                    }
+                });
             }
             Effect::StopProbe(id) => drop(self.probes.remove(&id)),
             Effect::Mark(_) | Effect::Finish => {}
@@ -321,14 +250,29 @@ impl World {
         while self.tasks.try_join_next().is_some() {}
     }
 
-    /// Runs a step as soon as there is a shell.
-    fn run(&mut self, id: Id, step: impl FnOnce(&Session) -> Result<()> + Send + 'static) {
-        let (ready, events) = (self.ready.clone(), self.events.clone());
+    /// Does what can be stopped by its number.
+    fn beside(&mut self, id: Id, task: impl Future<Output = ()> + Send + 'static) {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(task);
+        self.probes.insert(id, tasks);
+    }
+
+    /// A route that was just created makes the next step wait for the next wall second.
+    fn next_second(&mut self) -> impl Future<Output = ()> + Send + 'static {
         let same_second = self.route_created.take();
-        self.tasks.spawn(async move {
+        async move {
             while same_second == Some(jiff::Timestamp::now().as_second()) {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
+        }
+    }
+
+    /// Runs a step as soon as there is a shell.
+    fn run(&mut self, id: Id, step: impl FnOnce(&Session) -> Result<()> + Send + 'static) {
+        let (ready, events) = (self.ready.clone(), self.events.clone());
+        let next_second = self.next_second();
+        self.tasks.spawn(async move {
+            next_second.await;
             let Some(ready) = stands(ready).await else {
                 return;
             };
@@ -362,6 +306,89 @@ impl World {
         }
     }
 
+    /// Applies a manifest; what it says is shown as a command's output is.
+    fn apply(&mut self, id: Id, manifest: Manifest) {
+        let (ready, events) = (self.ready.clone(), self.events.clone());
+        let next_second = self.next_second();
+        self.beside(id, async move {
+            next_second.await;
+            let Some(ready) = stands(ready).await else {
+                return;
+            };
+            let session = ready.session();
+            let mut screen = Terminal::new(session.size().0, session.size().1);
+            let mut tell = |line: String| {
+                screen.take(format!("{}\r\n", line.replace('\n', "\r\n")).as_bytes());
+                let _ = events.send(Event::Output(id, Arc::new(screen.transcript())));
+            };
+            let applied = async {
+                let text = text_of(&manifest, &session.directory()).await?;
+                server_side::apply_all(&ready.client, &text, &mut tell).await
+            };
+            let status = match applied.await {
+                Ok(()) => 0,
+                Err(error) => {
+                    tell(format!("error: {error:#}"));
+                    1
+                }
+            };
+            let exit = Exit {
+                status,
+                ..Exit::default()
+            };
+            let _ = events.send(Event::Exited(id, exit));
+        });
+    }
+
+    fn stop_applying(&mut self, id: Id) {
+        drop(self.probes.remove(&id));
+        let exit = Exit {
+            status: 130,
+            ..Exit::default()
+        };
+        let _ = self.events.send(Event::Exited(id, exit));
+    }
+
+    fn predict_apply(&mut self, id: Id, manifest: Manifest) {
+        let (ready, events) = (self.ready.clone(), self.events.clone());
+        self.tasks.spawn(async move {
+            let Some(ready) = stands(ready).await else {
+                return;
+            };
+            let directory = ready.session().directory();
+            let predicted = async {
+                let text = text_of(&manifest, &directory).await?;
+                server_side::predict(&ready.client, &text).await
+            };
+            match predicted.await {
+                Ok(changes) => drop(events.send(Event::Predicted(id, changes))),
+                // Applying it will say what is wrong.
+                Err(error) => tracing::info!(%error, "no prediction"),
+            }
+        });
+    }
+
+    /// Tells the object that has a condition, and whenever it is another.
+    fn watch_object(&mut self, id: Id, condition: Condition) {
+        let (ready, events) = (self.ready.clone(), self.events.clone());
+        self.beside(id, async move {
+            let Some(ready) = stands(ready).await else {
+                return;
+            };
+            let tell = |object| events.send(Event::Object(id, object)).is_ok();
+            loop {
+                let watched = watch_object(&ready.client, &condition, &tell).await;
+                // A kind that is not there may be on its way, and so may the server.
+                if let Err(error) = watched
+                    && !tell(Err(format!("{error:#}")))
+                {
+                    return;
+                }
+                tokio::time::sleep(Duration::from_millis(200)).await;
+            }
+        });
+    }
+
     fn predict(&mut self, id: Id, command: &str) {
         let Some(plain) = predict::plain_apply(command) else {
             return;
@@ -381,117 +408,41 @@ impl World {
     }
 }
 
+/// What a manifest says.
+async fn text_of(manifest: &Manifest, directory: &Path) -> Result<String> {
+    match manifest {
+        Manifest::Fence { yaml, line, .. } => {
+            // Errors name lines of the script.
+            Ok("\n".repeat(line.saturating_sub(1)) + yaml)
+        }
+        Manifest::File(file) => {
+            let path = directory.join(file);
+            let text = tokio::fs::read_to_string(&path).await;
+            text.with_context(|| format!("reading {}", path.display()))
+        }
+    }
+}
+
+async fn watch_object(
+    client: &kube::Client,
+    condition: &Condition,
+    tell: &impl Fn(Result<Option<Value>, String>) -> bool,
+) -> Result<()> {
+    let discovery = Discovery::new(client.clone()).run_aggregated().await?;
+    let kind = kinds::find(&discovery, &condition.kind)?;
+    let api = kinds::api(client, &kind, &condition.namespace);
+    let stream = watcher::watch_object(api, &condition.name).default_backoff();
+    let mut stream = std::pin::pin!(stream);
+    while let Some(object) = stream.try_next().await? {
+        let object = object.map(serde_json::to_value).transpose()?;
+        if !tell(Ok(object)) {
+            break;
+        }
+    }
+    Ok(())
+}
+
 /// Waits until the world stands; none if it never will.
 async fn stands(mut ready: watch::Receiver<Option<Arc<Ready>>>) -> Option<Arc<Ready>> {
     ready.wait_for(Option::is_some).await.ok()?.clone()
-}
-
-async fn build(
-    cast: Cast,
-    events: &UnboundedSender<Event>,
-    stage: Stage,
-    began: std::time::Instant,
-) -> Result<Ready> {
-    let (cluster, target, gateway) = match cast.stand {
-        Stand::Embedded(profile) => {
-            let cluster = EmbeddedCluster::start(profile.into()).await?;
-            let target = Target {
-                kubeconfig: cluster.kubeconfig().to_owned(),
-            };
-            (Some(cluster), target, None)
-        }
-        Stand::Outer(target, gateway) => (None, target, gateway),
-    };
-    let bin = stand_in::install().context("installing the stand-ins")?;
-    let own = std::env::current_exe().context("finding this program's own path")?;
-    let cache = bin.path().join("kube-cache");
-    let mut environment: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-    environment.push(("SHELL".into(), own.into()));
-    environment.push(("KUBECACHEDIR".into(), cache.into()));
-    if let Some(cluster) = &cluster {
-        environment.push(("FOOTLIGHTS_MESH_PROXY".into(), cluster.mesh_proxy().into()));
-    }
-    let added = cast.environment.into_iter();
-    environment.extend(added.map(|(name, value)| (name.into(), value.into())));
-    let setup = Setup {
-        environment,
-        kubeconfig: target.kubeconfig.clone(),
-        bin: bin.path().to_owned(),
-        input: cast.input,
-        size: (stage.columns, stage.rows),
-        script: cast.script,
-        args: cast.args,
-        directory: cast.directory,
-        prologue: cast.prologue,
-    };
-    let session = Session::start(setup.clone(), events.clone())?;
-    session.export(&[])?;
-    let client = cluster::client(&target.kubeconfig).await?;
-    let watches = cluster::watch::watch_all(client.clone(), events.clone()).await?;
-    if let Some(cluster) = &cluster {
-        let gateways = cluster.gateways();
-        let mut changes = gateways.changes();
-        while !gateways.settled() {
-            changes
-                .changed()
-                .await
-                .context("the embedded cluster has ended")?;
-        }
-    }
-    let sampler = OnceLock::new();
-    if let Some(url) = gateway {
-        // Set once, here; the grid is the outer show's.
-        let _ = sampler.set(Sampler::new(&url, began, events.clone())?);
-        let _ = events.send(Event::Gateway(url));
-    }
-    Ok(Ready {
-        sessions: Mutex::new(vec![Arc::new(session)]),
-        retired: Mutex::default(),
-        exported: Mutex::default(),
-        setup,
-        extras: cast.extras,
-        events: events.clone(),
-        client,
-        sampler,
-        cluster,
-        _watches: watches,
-        _bin: bin,
-    })
-}
-
-/// Tells the show the first Gateway's URL as soon as there is one, and runs the grid.
-async fn follow_gateway(
-    ready: &Ready,
-    began: std::time::Instant,
-    events: &UnboundedSender<Event>,
-) -> Result<()> {
-    let Some(cluster) = &ready.cluster else {
-        return Ok(());
-    };
-    let gateways = cluster.gateways();
-    let mut changes = gateways.changes();
-    let first = loop {
-        if let Some(first) = gateways.list().into_iter().next() {
-            break first;
-        }
-        changes
-            .changed()
-            .await
-            .context("the embedded cluster has ended")?;
-    };
-    let url = first.url();
-    let proxy = cluster.mesh_proxy();
-    let api = cluster.api().to_string();
-    let mut variables = vec![("FOOTLIGHTS_GATEWAY_URL", url.as_str())];
-    if first.address.port() != first.port {
-        variables.extend([("http_proxy", proxy.as_str()), ("no_proxy", &api)]);
-    }
-    ready.export(&variables)?;
-    let sampler = Sampler::new(&url, began, events.clone())?;
-    let mut grid = sampler.grid();
-    // Set once, here.
-    let _ = ready.sampler.set(sampler);
-    let _ = events.send(Event::Gateway(url));
-    while grid.join_next().await.is_some() {}
-    Ok(())
 }

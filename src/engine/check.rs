@@ -2,53 +2,129 @@
 
 use std::time::Duration;
 
+use serde_json::Value;
+
 use super::play::Flow;
-use super::{Check, Effect, Engine, Id, OnFailure, Phase};
+use super::{Check, Effect, Engine, Id, LAST_WINDOW, OnFailure, Phase};
 use crate::audience::Sample;
-use crate::audience::claim::{Judge, Standing};
-use crate::script::expect::Claim;
+use crate::audience::claim::Judge;
+use crate::audience::sequential::Standing;
+use crate::condition;
+use crate::script::expect::{Cells, Claim, Condition, Scope, Traffic};
+use crate::script::walk::{Act, ActKind};
 use crate::script::{Expectation, Location};
+
+/// Requests in flight of an expectation …
+const MANY: usize = 128;
+/// … and of one about times.
+const FEW: usize = 8;
+
+/// What is waited for: expectations that take time.
+pub(super) enum Judging {
+    /// Claims about the same traffic, judged by the same answers.
+    Traffic(Vec<(Check, Judge)>),
+    /// A claim about an object.
+    Condition {
+        check: Check,
+        wanted: Condition,
+        since: Duration,
+    },
+}
 
 impl Engine {
     pub(super) fn expect(&mut self, expectation: Expectation, location: Location) -> Flow {
         if self.last.skip_expectations {
             return Flow::GoesOn;
         }
-        let check = Check {
-            text: expectation.text,
-            location,
-            holds: None,
-            seen: None,
-            took: Duration::ZERO,
-            observed: String::new(),
-        };
-        if let Claim::Exit(status) = expectation.claim {
-            let seen = self.last.status;
-            let check = Check {
-                holds: Some(status == seen),
-                observed: format!("exit status {seen}"),
-                ..check
-            };
-            return self.check_is_done(check);
+        let check = unjudged(&expectation, location);
+        match expectation.claim {
+            Claim::Exit(status) => {
+                let seen = self.last.status;
+                self.check_is_done(told(check, status == seen, format!("exit status {seen}")))
+            }
+            Claim::Output(regex) => {
+                let text = self.last.output.text();
+                let found = regex.find(&text).map(|found| found.as_str().to_owned());
+                let observed = match &found {
+                    Some(found) => format!("`{}` is there", first_line(found)),
+                    None if text.trim().is_empty() => "it wrote nothing".to_owned(),
+                    None => format!("it wrote `{}`", first_line(text.trim())),
+                };
+                self.check_is_done(told(check, found.is_some(), observed))
+            }
+            Claim::Condition(wanted) => {
+                let (id, length) = (self.new_id(), wanted.within);
+                let condition = wanted.clone();
+                self.effects.push(Effect::WatchObject { id, condition });
+                self.put_check(check.clone());
+                self.deadline(length);
+                let since = self.state.now;
+                self.judging = Some(Judging::Condition {
+                    check,
+                    wanted,
+                    since,
+                });
+                self.state.phase = Phase::Judging { id };
+                Flow::Waits
+            }
+            Claim::Traffic(traffic, scope) => self.expect_traffic(check, traffic, scope),
         }
-        let Some(judge) = Judge::new(&expectation.claim, self.state.now) else {
-            return Flow::GoesOn;
+    }
+
+    /// Judges a claim about traffic, and with it those that follow it and can be judged by the same
+    /// answers: sampling takes most of a rehearsal's time.
+    fn expect_traffic(&mut self, check: Check, traffic: Traffic, mut scope: Scope) -> Flow {
+        let now = self.state.now;
+        let judge = Judge::new(&traffic, &scope, now);
+        self.deadline(scope.within);
+        let mut claims = vec![(check, judge)];
+        // Under the load of many requests at once, times would be the load's.
+        let is_of_times = |traffic: &Traffic| matches!(traffic, Traffic::Latency { .. });
+        let at_once = match is_of_times(&traffic) {
+            true => FEW,
+            false => MANY,
         };
-        let (Claim::Share { scope, .. } | Claim::All { scope, .. }) = expectation.claim else {
-            return Flow::GoesOn;
-        };
-        let (id, timer) = (self.new_id(), self.new_id());
-        self.put_check(check.clone());
-        self.judge = Some((judge, check));
+        loop {
+            let mut ahead = self.frame().walk.clone();
+            let Some(Act {
+                location,
+                kind: ActKind::Expect(expectation),
+            }) = ahead.next()
+            else {
+                break;
+            };
+            let Claim::Traffic(next, next_scope) = &expectation.claim else {
+                break;
+            };
+            if is_of_times(next) != is_of_times(&traffic) || next_scope.user != scope.user {
+                break;
+            }
+            if next_scope.cells != scope.cells {
+                scope.cells = Cells::All;
+            }
+            let judge = Judge::new(next, next_scope, now);
+            let length = next_scope.within;
+            claims.push((unjudged(&expectation, location), judge));
+            self.deadline(length);
+            self.frame().walk = ahead;
+        }
+        for (check, _) in &claims {
+            self.put_check(check.clone());
+        }
+        let id = self.new_id();
+        self.effects.push(Effect::Probe { id, scope, at_once });
+        self.judging = Some(Judging::Traffic(claims));
         self.state.phase = Phase::Judging { id };
-        let length = scope.within;
-        self.effects.push(Effect::Probe { id, scope });
-        self.effects.push(Effect::Deadline { id: timer, length });
         Flow::Waits
     }
 
+    fn deadline(&mut self, length: Duration) {
+        let id = self.new_id();
+        self.effects.push(Effect::Deadline { id, length });
+    }
+
     /// Puts a check on the stage and into the report, in place of its earlier self.
-    pub(super) fn put_check(&mut self, check: Check) {
+    fn put_check(&mut self, check: Check) {
         let put = |checks: &mut Vec<Check>| match checks
             .iter_mut()
             .find(|c| c.location == check.location && c.text == check.text)
@@ -64,7 +140,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn check_is_done(&mut self, check: Check) -> Flow {
+    fn check_is_done(&mut self, check: Check) -> Flow {
         let failed = check.holds == Some(false);
         let location = check.location.clone();
         let reason = format!("expected {}: {}", check.text, check.observed);
@@ -75,53 +151,167 @@ impl Engine {
         }
     }
 
+    /// A probe of the traffic has an answer.
     pub(super) fn probed(&mut self, id: Id, sample: Sample) {
-        let judging = matches!(self.state.phase, Phase::Judging { id: probe } if probe == id);
-        if judging && let Some((judge, _)) = &mut self.judge {
-            judge.take(sample);
-            self.judged();
+        if !matches!(self.state.phase, Phase::Judging { id: probe } if probe == id) {
+            return;
+        }
+        self.look_for_change(&sample);
+        if let Some(Judging::Traffic(claims)) = &mut self.judging {
+            for (_, judge) in claims {
+                judge.take(&sample);
+            }
+            self.traffic_is_judged();
         }
     }
 
-    pub(super) fn judged(&mut self) {
-        let standing = self.judge.as_ref().map(|(judge, _)| judge.standing());
-        let Some(standing @ (Standing::Holds | Standing::Fails)) = standing else {
+    /// The object whose condition is waited for looks like this, or cannot be seen.
+    pub(super) fn object_seen(&mut self, id: Id, object: Result<Option<Value>, String>) {
+        let judging = matches!(self.state.phase, Phase::Judging { id: watch } if watch == id);
+        let Some(Judging::Condition {
+            check,
+            wanted,
+            since,
+        }) = self.judging.as_mut().filter(|_| judging)
+        else {
             return;
         };
-        let Some((judge, mut check)) = self.judge.take() else {
-            return;
+        let (holds, observed) = match object {
+            Ok(object) => condition::judge(wanted, object.as_ref()),
+            Err(why) => (false, why),
         };
-        if let Phase::Judging { id } = self.state.phase {
-            self.effects.push(Effect::StopProbe(id));
+        check.observed = observed;
+        check.took = self.state.now.saturating_sub(*since);
+        if holds {
+            self.condition_is_judged(true);
         }
-        let seen = judge.seen();
-        let (low, high) = seen.interval();
-        check.holds = Some(standing == Standing::Holds);
-        check.seen = Some(seen);
-        check.took = judge.age(self.state.now);
+    }
+
+    /// Takes the claims whose verdict is there; the first that is wrong ends the rest.
+    fn traffic_is_judged(&mut self) {
         let has_gateway = self.state.gateway.is_some();
-        check.observed = match (seen.n, has_gateway) {
-            (0, false) => "there is no Gateway to ask".to_owned(),
-            (0, true) => "no answer came".to_owned(),
-            _ => format!(
-                "{:.1} % seen, 95 % interval {low:.1} to {high:.1} %, n={}",
-                seen.percent(),
-                seen.n
-            ),
-        };
-        let flow = self.check_is_done(check);
-        self.follow(flow);
+        loop {
+            let Some(Judging::Traffic(claims)) = &mut self.judging else {
+                return;
+            };
+            let is_done = |(_, judge): &(Check, Judge)| judge.standing() != Standing::Open;
+            let Some(index) = claims.iter().position(is_done) else {
+                return;
+            };
+            let (mut check, judge) = claims.remove(index);
+            let is_last = claims.is_empty();
+            check.holds = Some(judge.standing() == Standing::Holds);
+            check.seen = judge.seen();
+            check.took = judge.age(self.state.now);
+            check.observed = match (check.seen, has_gateway) {
+                (Some(seen), _) => seen.to_string(),
+                (None, false) => "there is no Gateway to ask".to_owned(),
+                (None, true) => "no answer came that says anything about it".to_owned(),
+            };
+            let stops = check.holds == Some(false) && self.settings.on_failure == OnFailure::Stop;
+            if !is_last && !stops {
+                self.put_check(check);
+                continue;
+            }
+            self.stop_judging();
+            let flow = self.check_is_done(check);
+            return self.follow(flow);
+        }
     }
 
-    pub(super) fn leave_judging(&mut self) {
+    fn condition_is_judged(&mut self, holds: bool) {
+        if let Some(Judging::Condition { check, .. }) = self.judging.take() {
+            self.stop_judging();
+            let check = Check {
+                holds: Some(holds),
+                ..check
+            };
+            let flow = self.check_is_done(check);
+            self.follow(flow);
+        }
+    }
+
+    /// Ends the probe; claims that are still open were not waited for.
+    fn stop_judging(&mut self) {
         if let Phase::Judging { id } = self.state.phase {
             self.effects.push(Effect::StopProbe(id));
         }
-        if let Some((_, mut check)) = self.judge.take() {
-            check.holds = None;
+        let open = match self.judging.take() {
+            Some(Judging::Traffic(claims)) => claims.into_iter().map(|(check, _)| check).collect(),
+            Some(Judging::Condition { check, .. }) => vec![check],
+            None => Vec::new(),
+        };
+        for mut check in open {
             check.observed = "not waited for".to_owned();
             self.put_check(check);
         }
+    }
+
+    /// The time of something that is judged may be up.
+    pub(super) fn judging_is_late(&mut self) {
+        let now = self.state.now;
+        match &mut self.judging {
+            Some(Judging::Traffic(claims)) => {
+                for (_, judge) in claims.iter_mut() {
+                    judge.expire(now);
+                }
+                let goes_on = |(_, judge): &(Check, Judge)| {
+                    judge.standing() == Standing::Open && judge.is_late()
+                };
+                let goes_on = claims.iter().any(goes_on);
+                self.traffic_is_judged();
+                if goes_on && self.judging.is_some() {
+                    self.deadline(LAST_WINDOW);
+                }
+            }
+            Some(Judging::Condition {
+                check,
+                wanted,
+                since,
+            }) if now.saturating_sub(*since) >= wanted.within => {
+                check.took = now.saturating_sub(*since);
+                if check.observed.is_empty() {
+                    check.observed = "the cluster did not answer".to_owned();
+                }
+                self.condition_is_judged(false);
+            }
+            _ => {}
+        }
+    }
+
+    /// The presenter does not wait for it.
+    pub(super) fn leave_judging(&mut self) {
+        self.stop_judging();
         self.go_on();
+    }
+}
+
+fn unjudged(expectation: &Expectation, location: Location) -> Check {
+    Check {
+        text: expectation.text.clone(),
+        location,
+        holds: None,
+        seen: None,
+        took: Duration::ZERO,
+        observed: String::new(),
+    }
+}
+
+fn told(check: Check, holds: bool, observed: String) -> Check {
+    Check {
+        holds: Some(holds),
+        observed,
+        ..check
+    }
+}
+
+/// Enough of a text for a report's line.
+fn first_line(text: &str) -> String {
+    let line = text.lines().next().unwrap_or("");
+    let short: String = line.chars().take(60).collect();
+    if short.len() < text.len() {
+        format!("{short} …")
+    } else {
+        short
     }
 }

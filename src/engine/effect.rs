@@ -1,9 +1,11 @@
 //! What the engine wants done, by what it touches.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::Id;
-use crate::script::expect::Scope;
+use crate::script::Manifest;
+use crate::script::expect::{Condition, Scope};
 
 /// Something to do. The engine never does it itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -58,6 +60,13 @@ pub enum Effect {
     Kill(Id),
     /// Bytes for the running command's terminal.
     Type(Vec<u8>),
+    /// Apply a manifest to the cluster; it ends as a command does.
+    Apply {
+        /// The step's number.
+        id: Id,
+        /// What is applied.
+        manifest: Manifest,
+    },
     /// Find out what a command will change.
     Predict {
         /// The command's number.
@@ -65,14 +74,32 @@ pub enum Effect {
         /// What bash will get.
         command: String,
     },
+    /// Find out what applying a manifest will change.
+    PredictApply {
+        /// The step's number.
+        id: Id,
+        /// What will be applied.
+        manifest: Manifest,
+    },
+    /// From now on the grid shows these users' answers; none is nobody.
+    Grid(Vec<Option<Arc<str>>>),
     /// Sample the traffic for an expectation.
     Probe {
         /// The probe.
         id: Id,
         /// Where.
         scope: Scope,
+        /// So many requests are in flight.
+        at_once: usize,
     },
-    /// Sample no more.
+    /// Watch the object that has a condition; send `Object(id)`.
+    WatchObject {
+        /// The watch.
+        id: Id,
+        /// Whose object.
+        condition: Condition,
+    },
+    /// Sample, or watch, no more.
     StopProbe(Id),
     /// A named place, for casts.
     Mark(String),

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::Value;
+
 use super::state::Above;
 use crate::audience::Sample;
 use crate::diff::Change;
@@ -33,6 +35,8 @@ pub enum Event {
     Sampled(Sample),
     /// A probe of an expectation has an answer.
     Probed(Id, Sample),
+    /// The object that an expectation is about, if it is there, or why it cannot be seen.
+    Object(Id, Result<Option<Value>, String>),
     /// The cluster is there.
     ClusterReady,
     /// The gateway can be reached here.

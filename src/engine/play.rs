@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use super::event::{Exit, Id, Nested};
 use super::{
-    Block, CommandBlock, Current, Effect, Engine, OnFailure, Outcome, Phase, StepResult, Typing,
-    Visible, Wait,
+    Block, By, CommandBlock, Current, Effect, Engine, OnFailure, Outcome, Phase, StepResult,
+    Traffic, Typing, Visible, Wait,
 };
+use crate::audience::UserTraffic;
+use crate::audience::change::FirstAnswer;
 use crate::diff::Change;
+use crate::script::directive::GridChange;
 use crate::script::interpolate::{Variables, interpolate};
 use crate::script::walk::{Act, ActKind, Step, Walk};
-use crate::script::{Location, Role, heading};
+use crate::script::{Location, Manifest, Role, heading};
 use crate::terminal::Frame as Picture;
 
 /// Lines of output kept for the report of a failure.
@@ -81,8 +84,11 @@ pub(super) struct Last {
     turns_page: bool,
     /// Expectations of a step that was left out are left out too.
     pub(super) skip_expectations: bool,
-    /// Changes seen while the step still runs.
+    /// What it wrote.
+    pub(super) output: Arc<Picture>,
+    /// Changes seen while the step still runs, and the first answer that showed them.
     pub(super) pending_changes: Vec<Change>,
+    pub(super) first_answer: Option<FirstAnswer>,
     /// The next step stood there before: it is not typed again, and waits.
     repeats: bool,
 }
@@ -142,6 +148,7 @@ impl Engine {
             ActKind::Step(step) => return self.begin(step, location, before),
             ActKind::Pause => return self.stop_here(),
             ActKind::Section(name) => self.section(name),
+            ActKind::Grid(change) => self.grid(change),
             ActKind::Note(text) => self.state.note = Some(text),
             ActKind::Expect(expectation) => return self.expect(expectation, location),
             ActKind::Page if self.state.page.iter().all(Block::is_empty) => {}
@@ -169,6 +176,20 @@ impl Engine {
         }
     }
 
+    fn grid(&mut self, GridChange { visible, users, .. }: GridChange) {
+        let is_there = self.state.gateway.is_some() || self.state.traffic == Traffic::Expected;
+        self.state.traffic = match visible {
+            Some(false) => Traffic::Hidden,
+            Some(true) if is_there => Traffic::Expected,
+            Some(true) => Traffic::None,
+            None => self.state.traffic,
+        };
+        if let Some(users) = users {
+            self.state.users = users.iter().cloned().map(UserTraffic::of).collect();
+            self.effects.push(Effect::Grid(users));
+        }
+    }
+
     fn turn_page(&mut self) {
         let page = std::mem::take(&mut self.state.page);
         self.state.fresh = 0;
@@ -180,7 +201,7 @@ impl Engine {
     /// Begins a step: types it if it is shown, and runs it if nobody has to be waited for.
     fn begin(&mut self, mut step: Step, location: Location, before: Walk) -> Flow {
         let repeats = std::mem::take(&mut self.last.repeats);
-        if !step.shown && !matches!(step.role, Role::Bash | Role::Nested(_)) {
+        if !step.shown && !matches!(step.role, Role::Bash | Role::Nested(_) | Role::Apply(_)) {
             return self.done_by_footlights(&step);
         }
         if repeats {
@@ -190,19 +211,30 @@ impl Engine {
         let id = self.new_id();
         let text = match &step.role {
             Role::Typed => typed_comment(&step.text),
+            Role::Apply(Manifest::Fence { title, .. }) => format!("apply {title}"),
             _ => self.interpolated(&step.text),
         };
         if step.is_numbered() {
             self.number(&text, before);
         }
-        if step.shown && step.role == Role::Bash {
-            let command = step.text.clone();
-            self.effects.push(Effect::Predict { id, command });
+        if let Role::Apply(Manifest::File(file)) = &mut step.role {
+            *file = self.interpolated(file);
+        }
+        match &step.role {
+            Role::Bash if step.shown => {
+                let command = step.text.clone();
+                self.effects.push(Effect::Predict { id, command });
+            }
+            Role::Apply(manifest) if step.shown => {
+                let manifest = manifest.clone();
+                self.effects.push(Effect::PredictApply { id, manifest });
+            }
+            _ => {}
         }
         let shown = step.shown;
         let instant = !step.typeout || self.settings.typing == Typing::Instant;
         // A nested script fills the stage itself.
-        if shown || step.role == Role::Bash {
+        if shown || matches!(step.role, Role::Bash | Role::Apply(_)) {
             let typed = (shown && !instant).then_some(0);
             self.state.page.push(block(id, text, typed, &step));
         }
@@ -280,6 +312,7 @@ impl Engine {
         let command = match &current.step.role {
             Role::Bash => current.step.text.clone(),
             Role::Nested(words) => words.clone(),
+            Role::Apply(_) => String::new(),
             _ => {
                 let step = self.current.take().map(|c| c.step);
                 return step.map_or(Flow::Waits, |step| self.done_by_footlights(&step));
@@ -298,6 +331,10 @@ impl Engine {
         };
         self.effects.push(match &current.step.role {
             Role::Nested(_) => Effect::Expand { id, words: command },
+            Role::Apply(manifest) => Effect::Apply {
+                id,
+                manifest: manifest.clone(),
+            },
             _ if current.step.meta => Effect::RunIfKnown { id, command },
             _ => Effect::Run { id, command },
         });
@@ -400,15 +437,18 @@ impl Engine {
     fn ended(&mut self, current: Current, exit: Exit, took: Duration) -> Flow {
         let id = current.id;
         let mut tail = Vec::new();
+        let mut output = Arc::default();
         if let Some(command) = self.state.command(id) {
             command.ended = Some((exit.status, took));
-            let lines = &command.output.lines;
+            output = command.output.clone();
+            let lines = &output.lines;
             let last = &lines[lines.len().saturating_sub(TAIL)..];
             tail = last.iter().map(ToString::to_string).collect();
         }
         self.last_end = Some(self.state.now);
         self.last.command = Some(id);
         self.last.status = exit.status;
+        self.last.output = output;
         let frame = self.frame();
         if let Some(variables) = exit.variables.clone() {
             frame.variables = variables;
@@ -438,6 +478,7 @@ impl Engine {
             took,
             failed: failed.clone(),
             changes: std::mem::take(&mut self.last.pending_changes),
+            first_answer: self.last.first_answer.take(),
             checks: Vec::new(),
             tail,
         });
@@ -586,10 +627,15 @@ fn block(id: Id, text: String, typed: Option<usize>, step: &Step) -> Block {
             Visible::Output
         },
         text,
+        by: match step.role {
+            Role::Apply(_) => By::Footlights,
+            _ => By::Shell,
+        },
         predicted: Vec::new(),
         output: Arc::new(Picture::default()),
         ended: None,
         changes: Vec::new(),
+        first_answer: None,
         checks: Vec::new(),
         skipped: false,
         may_fail: step.may_fail,

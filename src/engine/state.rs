@@ -4,8 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::Id;
+use crate::audience::UserTraffic;
+use crate::audience::change::FirstAnswer;
 use crate::audience::claim::Seen;
-use crate::audience::{Grid, Tally};
 use crate::diff::Change;
 use crate::script::Location;
 use crate::terminal::Frame;
@@ -49,10 +50,8 @@ pub struct State {
     pub cluster: Cluster,
     /// The gateway's URL, once it can be reached.
     pub gateway: Option<String>,
-    /// The grid.
-    pub grid: Grid,
-    /// Its shares.
-    pub tally: Tally,
+    /// The grids, one for each user whose answers are shown; there is always one.
+    pub users: Vec<UserTraffic>,
     /// What has been run.
     pub results: Vec<StepResult>,
     /// How the show ended, once it has.
@@ -79,6 +78,8 @@ pub struct Above {
 pub enum Traffic {
     /// There is a Gateway, or the cluster comes with one.
     Expected,
+    /// The script has hidden it.
+    Hidden,
     /// There is no Gateway.
     None,
 }
@@ -190,6 +191,8 @@ pub struct CommandBlock {
     pub id: Id,
     /// Its text.
     pub text: String,
+    /// Who runs it.
+    pub by: By,
     /// What an audience sees of it.
     pub seen: Visible,
     /// How many characters are typed; all if `None`.
@@ -202,12 +205,23 @@ pub struct CommandBlock {
     pub ended: Option<(i32, Duration)>,
     /// What changed in the cluster.
     pub changes: Vec<Change>,
+    /// The first answer that showed it.
+    pub first_answer: Option<FirstAnswer>,
     /// Expectations on it.
     pub checks: Vec<Check>,
     /// It was left out.
     pub skipped: bool,
     /// It may fail.
     pub may_fail: bool,
+}
+
+/// Who runs a command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// bash.
+    Shell,
+    /// Footlights: `@apply`.
+    Footlights,
 }
 
 /// What an audience sees of a command.
@@ -261,6 +275,8 @@ pub struct StepResult {
     pub failed: Option<String>,
     /// What changed in the cluster.
     pub changes: Vec<Change>,
+    /// The first answer that showed it.
+    pub first_answer: Option<FirstAnswer>,
     /// Its expectations.
     pub checks: Vec<Check>,
     /// The last lines that it wrote, for a report of its failure.

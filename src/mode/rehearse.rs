@@ -198,10 +198,13 @@ fn step_json(result: &StepResult, outcome: &Outcome) -> Value {
         .checks
         .iter()
         .map(|check| {
-            let seen = check.seen.unwrap_or_default();
-            let (low, high) = seen.interval();
-            json!({"text": check.text, "ok": check.holds, "observed": seen.percent(),
-                   "low": low, "high": high, "n": seen.n, "seconds": check.took.as_secs_f64()})
+            let (text, ok, seconds) = (&check.text, check.holds, check.took.as_secs_f64());
+            match check.seen {
+                Some(seen) => json!({"text": text, "ok": ok, "observed": seen.value,
+                    "low": seen.low, "high": seen.high, "n": seen.n, "seconds": seconds}),
+                None => json!({"text": text, "ok": ok, "observed": check.observed,
+                    "low": null, "high": null, "n": null, "seconds": seconds}),
+            }
         })
         .collect();
     let changes: Vec<String> = result

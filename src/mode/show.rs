@@ -258,9 +258,9 @@ pub fn depth() -> usize {
 /// The cluster of the show that runs this program as one of its commands, if one does.
 pub fn outer_show() -> Option<Stand> {
     std::env::var_os("FOOTLIGHTS_SESSION")?;
-    let kubeconfig = std::env::var_os("KUBECONFIG")?.into();
+    let kubeconfig = PathBuf::from(std::env::var_os("KUBECONFIG")?);
     let gateway = std::env::var("FOOTLIGHTS_GATEWAY_URL").ok();
-    Some(Stand::Outer(Target { kubeconfig }, gateway))
+    Some(Stand::Outer(Target::of(&kubeconfig), gateway))
 }
 
 /// Tells a user who has a cluster that it is not the one that is used.

@@ -1,5 +1,6 @@
 //! The words after `@`: demosh's and ours. Anything unknown is a command that runs at once.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::expect::{self, Expectation};
@@ -39,6 +40,8 @@ pub enum Directive {
     Only(Target),
     /// The end of `@only`.
     End,
+    /// What the grid shows.
+    Grid(GridChange),
     /// Turn the page: wait if there is something to read, then clear. Made by headings of articles.
     Page,
     /// One that is understood and whose engine is still to come.
@@ -48,6 +51,17 @@ pub enum Directive {
         /// The words behind it.
         rest: String,
     },
+}
+
+/// What `@grid` changes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct GridChange {
+    /// As written, behind `@grid`.
+    pub text: String,
+    /// `show` or `hide`.
+    pub visible: Option<bool>,
+    /// The users whose answers are shown, a grid each; none is nobody.
+    pub users: Option<Vec<Option<Arc<str>>>>,
 }
 
 /// A kind of cluster.
@@ -140,13 +154,7 @@ pub fn parse(word: &str, rest: &str) -> Result<Option<Directive>, Problem> {
         }
         "section" => Directive::Section(rest.to_owned()),
         "note" => Directive::Note(rest.to_owned()),
-        "expect" => match expect::parse(rest)? {
-            Some(expectation) => Directive::Expect(Box::new(expectation)),
-            None => Directive::Unbuilt {
-                word: "expect",
-                rest: rest.to_owned(),
-            },
-        },
+        "expect" => Directive::Expect(Box::new(expect::parse(rest)?)),
         "timeout" => match expect::seconds(rest) {
             Some(limit) if !limit.is_zero() => Directive::Timeout(limit),
             _ => {
@@ -169,39 +177,64 @@ pub fn parse(word: &str, rest: &str) -> Result<Option<Directive>, Problem> {
             }
         }),
         "end" if rest.is_empty() => Directive::End,
-        "apply" => Directive::Unbuilt {
-            word: "apply",
-            rest: rest.to_owned(),
-        },
-        "grid" => Directive::Unbuilt {
-            word: "grid",
-            rest: grid(rest)?,
-        },
+        "grid" => grid(rest)?,
         _ => return Ok(None),
     };
     Ok(Some(directive))
 }
 
-/// `show`, `hide`, or settings such as `rows=4 users=-,heart`.
-fn grid(rest: &str) -> Result<String, Problem> {
-    const HELP: &str = "write `@grid show`, `@grid hide` or `@grid rows=4 cols=4 users=-,heart`";
-    let words: Vec<&str> = rest.split_whitespace().collect();
-    let is_setting = |word: &&str| match word.split_once('=') {
-        Some(("rows" | "cols" | "rate", number)) => number.parse::<u16>().is_ok_and(|n| n > 0),
-        Some(("users", users)) => !users.is_empty(),
-        _ => ["show", "hide"].contains(word),
+/// The most grids that stand side by side and can still be read.
+pub const MOST_USERS: usize = 3;
+
+/// `show`, `hide`, or settings such as `users=-,heart`.
+fn grid(rest: &str) -> Result<Directive, Problem> {
+    const HELP: &str = "write `@grid show`, `@grid hide` or `@grid users=-,heart`";
+    let mut change = GridChange {
+        text: rest.to_owned(),
+        ..GridChange::default()
     };
-    match words.iter().find(|word| !is_setting(word)) {
-        Some(word) => Err(Problem {
-            message: format!("`@grid` does not know `{word}`"),
-            help: HELP.to_owned(),
-        }),
-        None if words.is_empty() => Err(Problem {
-            message: "`@grid` needs a word".to_owned(),
-            help: HELP.to_owned(),
-        }),
-        None => Ok(rest.to_owned()),
+    for word in rest.split_whitespace() {
+        match (word, word.split_once('=')) {
+            ("show", _) => change.visible = Some(true),
+            ("hide", _) => change.visible = Some(false),
+            (_, Some(("users", names))) => change.users = Some(users(names.split(','))?),
+            (_, Some(("rows" | "cols" | "rate", number)))
+                if number.parse::<u16>().is_ok_and(|n| n > 0) =>
+            {
+                return Ok(Directive::Unbuilt {
+                    word: "grid",
+                    rest: rest.to_owned(),
+                });
+            }
+            _ => return problem(&format!("`@grid` does not know `{word}`"), HELP),
+        }
     }
+    if rest.is_empty() {
+        return problem("`@grid` needs a word", HELP);
+    }
+    Ok(Directive::Grid(change))
+}
+
+/// The users of a grid: `-` is nobody.
+pub fn users<'a>(names: impl Iterator<Item = &'a str>) -> Result<Vec<Option<Arc<str>>>, Problem> {
+    const HELP: &str = "write for example `users=-,heart`: `-` is nobody";
+    let mut users: Vec<Option<Arc<str>>> = Vec::new();
+    for name in names.map(str::trim) {
+        // It becomes a header's value.
+        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_graphic()) {
+            return problem(&format!("`{name}` is no user's name"), HELP);
+        }
+        let user = (name != "-").then(|| name.into());
+        if users.contains(&user) {
+            return problem(&format!("the user `{name}` stands there twice"), HELP);
+        }
+        users.push(user);
+    }
+    if users.len() > MOST_USERS {
+        let message = format!("{} grids cannot be read side by side", users.len());
+        return problem(&message, &format!("name {MOST_USERS} users at the most"));
+    }
+    Ok(users)
 }
 
 fn problem<T>(message: &str, help: &str) -> Result<T, Problem> {

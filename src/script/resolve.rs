@@ -1,14 +1,14 @@
 //! What each name in a script means, once all of it has been read: macros, hooks, functions and
 //! directives.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Severity};
 use super::directive::{self, Directive};
 use super::load::{Draft, DraftKind};
 use super::read::Kind;
-use super::{Command, Element, Location, Placed, Role, names};
+use super::{Command, Element, Location, Manifest, Placed, Role, manifest_fence, names};
 
 /// A slip is at most so many letters away.
 const FARTHEST: usize = 2;
@@ -109,7 +109,8 @@ impl Names {
     fn resolve(&mut self, drafts: Vec<Draft>) -> Vec<Placed> {
         let mut placed = Vec::with_capacity(drafts.len());
         let mut only: Vec<Location> = Vec::new();
-        for Draft { location, kind } in drafts {
+        let mut drafts = VecDeque::from(drafts);
+        while let Some(Draft { location, kind }) = drafts.pop_front() {
             let element = match kind {
                 DraftKind::IfHook { name, body } => Element::IfHook {
                     name,
@@ -125,6 +126,17 @@ impl Names {
                 }
                 DraftKind::Plain(Kind::Comment(text)) => Element::Comment(text),
                 DraftKind::Plain(Kind::Command(text)) => Element::Command(self.command(text)),
+                DraftKind::Plain(Kind::Directive(text))
+                    if text == "apply"
+                        && !self.macros.contains("apply")
+                        && !self.is_own("apply") =>
+                {
+                    let Some((fence, command)) = self.apply_fence(&location, &mut drafts) else {
+                        continue;
+                    };
+                    placed.push(fence);
+                    Element::Command(command)
+                }
                 DraftKind::Plain(Kind::Directive(text)) => {
                     let Some(element) = self.directive(text, &location, &only) else {
                         continue;
@@ -148,6 +160,43 @@ impl Names {
             self.report(&location, Severity::Error, problem);
         }
         placed
+    }
+
+    /// `@apply` alone: takes the YAML fence off the prose that comes next.
+    fn apply_fence(
+        &mut self,
+        location: &Location,
+        drafts: &mut VecDeque<Draft>,
+    ) -> Option<(Placed, Command)> {
+        let next = drafts.front_mut();
+        let (text, place) = match next {
+            Some(Draft {
+                location,
+                kind: DraftKind::Plain(Kind::Prose(text)),
+            }) => (text, location),
+            _ => (&mut String::new(), &mut location.clone()),
+        };
+        match manifest_fence::split(text, place.line) {
+            Ok(split) => {
+                let fence = Placed {
+                    location: place.clone(),
+                    element: Element::Prose(split.fence),
+                };
+                let (rest, lines) = split.rest;
+                *text = rest;
+                place.line += lines;
+                let command = Command {
+                    text: "apply".to_owned(),
+                    role: Role::Apply(split.manifest),
+                    meta: false,
+                };
+                Some((fence, command))
+            }
+            Err(problem) => {
+                self.report(location, Severity::Error, problem);
+                None
+            }
+        }
     }
 
     fn report(&mut self, location: &Location, severity: Severity, problem: directive::Problem) {
@@ -206,6 +255,10 @@ impl Names {
                     Element::Command(Command {
                         role: Role::Bash, ..
                     }) => !self.is_a_slip(&text, location),
+                    Element::Command(Command {
+                        role: Role::Apply(_),
+                        ..
+                    }) => false,
                     Element::Command(_) => true,
                     Element::Directive(directive) => directive.is_demosh(),
                     _ => false,
@@ -234,6 +287,13 @@ impl Names {
         });
         let rest = text.strip_prefix(&word).unwrap_or("").trim();
         let own = self.macros.contains(&word) || self.is_own(&word);
+        if word == "apply" && !own {
+            return Ok(Element::Command(Command {
+                text: text.to_owned(),
+                role: Role::Apply(Manifest::File(rest.to_owned())),
+                meta: false,
+            }));
+        }
         let role = match word.as_str() {
             _ if self.macros.contains(&word) => Role::Macro(word.clone()),
             _ if own => Role::Bash,

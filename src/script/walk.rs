@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::directive::Target;
+use super::directive::{GridChange, Target};
 use super::expect::Claim;
 use super::{Command, Directive, Element, Expectation, Location, Placed, Role, Script, heading};
 
@@ -52,6 +52,8 @@ pub enum ActKind {
     Note(String),
     /// An assertion on the last step.
     Expect(Expectation),
+    /// What the grid shows changes.
+    Grid(GridChange),
     /// A region for this kind of cluster begins.
     Only(Target),
     /// A new page of an article.
@@ -191,7 +193,7 @@ impl List {
         let overrides = std::mem::take(&mut self.overrides);
         let typed = command.role == Role::Typed;
         // A step of danger is always shown and waited for.
-        let runs = matches!(command.role, Role::Bash | Role::Nested(_));
+        let runs = matches!(command.role, Role::Bash | Role::Nested(_) | Role::Apply(_));
         let wanted = self.showing && !overrides.hide && !command.meta;
         let shown = typed || wanted || overrides.danger && runs;
         let no_wait = overrides.no_wait_before && !overrides.danger;
@@ -268,6 +270,7 @@ impl Walk {
                     Directive::Section(name) => ActKind::Section(name),
                     Directive::Note(text) => ActKind::Note(text),
                     Directive::Expect(expectation) => ActKind::Expect(*expectation),
+                    Directive::Grid(change) => ActKind::Grid(change),
                     Directive::Page => ActKind::Page,
                     Directive::Only(target) => ActKind::Only(target),
                     Directive::Unbuilt { word, rest } => ActKind::Unbuilt { word, rest },

@@ -21,7 +21,7 @@ impl Here {
     /// Connects.
     pub async fn connect() -> Result<Self> {
         let path = std::env::var_os("KUBECONFIG").context("KUBECONFIG is not set")?;
-        let client = cluster::client(path.as_ref()).await?;
+        let client = cluster::client(&cluster::Target::of(path.as_ref())).await?;
         let discovery = Discovery::new(client.clone()).run_aggregated().await?;
         Ok(Here { client, discovery })
     }

@@ -128,7 +128,7 @@ struct Kubectl {
 impl Kubectl {
     async fn new(namespace: String) -> Result<Self> {
         let kubeconfig = std::env::var_os("KUBECONFIG").context("KUBECONFIG is not set")?;
-        let client = cluster::client(&PathBuf::from(kubeconfig)).await?;
+        let client = cluster::client(&cluster::Target::of(kubeconfig.as_ref())).await?;
         let discovery = Discovery::new(client.clone()).run_aggregated().await?;
         Ok(Kubectl {
             client,

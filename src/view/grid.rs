@@ -11,7 +11,7 @@ use super::wrap::shorten;
 use crate::audience::cells::Look;
 use crate::audience::color::PURPLE;
 use crate::audience::tally::Shares;
-use crate::audience::{Glyph, Rgb, SIDE, Smiley};
+use crate::audience::{Glyph, Rgb, SIDE, Smiley, UserTraffic};
 use crate::engine::State;
 use crate::theme::{Theme, color};
 
@@ -19,6 +19,9 @@ use crate::theme::{Theme, color};
 const ART: (u16, u16) = (8, 4);
 /// Rows beneath the grid: a line of numbers and two bars each for faces and colours.
 pub const SHARES: u16 = 5;
+
+/// Columns between two grids.
+const BETWEEN: u16 = 3;
 
 /// Columns that the shares need to be of use.
 const NARROWEST_SHARES: u16 = 36;
@@ -32,10 +35,10 @@ pub struct CellSize {
     pub rows: u16,
 }
 
-/// The greatest cells with which a grid and its shares fit into a space.
-pub fn cell_size(columns: u16, rows: u16) -> CellSize {
+/// The greatest cells with which a grid, what stands above it and its shares fit into a space.
+pub fn cell_size(columns: u16, rows: u16, above: u16) -> CellSize {
     let side = SIDE as u16;
-    let by_rows = rows.saturating_sub(SHARES) / side;
+    let by_rows = rows.saturating_sub(SHARES + above) / side;
     let by_columns = (columns.saturating_sub(side - 1) / side) / 2;
     let rows = by_rows.min(by_columns).max(1);
     CellSize {
@@ -50,24 +53,61 @@ pub fn width(cell: CellSize) -> u16 {
     cell.columns * side + side - 1
 }
 
-/// Draws the grid and its shares, centred in an area.
+/// The columns that the users' grids take in a space, side by side.
+pub fn width_of(users: &[UserTraffic], columns: u16, rows: u16) -> u16 {
+    let count = users.len().max(1) as u16;
+    let gaps = BETWEEN * (count - 1);
+    let each = columns.saturating_sub(gaps) / count;
+    let used = width(cell_size(each, rows, title_rows(users)));
+    match count {
+        1 => used,
+        // A title and bars need more than the smallest cells do.
+        _ => each.max(used) * count + gaps,
+    }
+}
+
+/// The rows above the grid: whose it is, where that is not plain.
+pub fn title_rows(users: &[UserTraffic]) -> u16 {
+    u16::from(!matches!(users, [UserTraffic { user: None, .. }]))
+}
+
+/// Draws each user's grid and its shares, side by side.
 pub fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let cell = cell_size(area.width, area.height);
-    let spare = area.height.saturating_sub(cell.rows * SIDE as u16 + SHARES);
+    let count = state.users.len().max(1) as u16;
+    let each = area.width.saturating_sub(BETWEEN * (count - 1)) / count;
+    for (index, traffic) in (0..).zip(&state.users) {
+        let part = Rect {
+            x: area.x + index * (each + BETWEEN),
+            width: each,
+            ..area
+        };
+        draw_user(traffic, state, theme, part.intersection(area), buffer);
+    }
+}
+
+fn draw_user(traffic: &UserTraffic, state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let above = title_rows(&state.users);
+    let cell = cell_size(area.width, area.height, above);
+    let spare = area
+        .height
+        .saturating_sub(cell.rows * SIDE as u16 + SHARES + above);
+    let top = if state.zoomed {
+        spare / 2
+    } else {
+        spare.min(1)
+    };
     let used = Rect {
         x: area.x + area.width.saturating_sub(width(cell)) / 2,
-        y: area.y
-            + if state.zoomed {
-                spare / 2
-            } else {
-                spare.min(1)
-            },
+        y: area.y + top + above,
         width: width(cell),
         height: cell.rows * SIDE as u16,
     };
+    if above > 0 {
+        draw_title(traffic, used, theme, area, buffer);
+    }
     for row in 0..SIDE {
         for column in 0..SIDE {
-            let look = state.grid.cell(row, column).look(state.now);
+            let look = traffic.grid.cell(row, column).look(state.now);
             let place = Rect {
                 x: used.x + column as u16 * (cell.columns + 1),
                 y: used.y + row as u16 * cell.rows,
@@ -85,7 +125,19 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
         width,
         height: SHARES,
     };
-    draw_shares(state, theme, below.intersection(area), buffer);
+    draw_shares(traffic, state, theme, below.intersection(area), buffer);
+}
+
+/// The header with which this user's requests are sent.
+fn draw_title(traffic: &UserTraffic, used: Rect, theme: &Theme, area: Rect, buffer: &mut Buffer) {
+    let title = match &traffic.user {
+        Some(user) => format!("x-faces-user: {user}"),
+        None => "no user".to_owned(),
+    };
+    let title = shorten(&title, usize::from(area.width));
+    let x = area.x + area.width.saturating_sub(title.width() as u16) / 2;
+    let style = theme.ink(theme.heading).add_modifier(Modifier::BOLD);
+    buffer.set_string(x, used.y - 1, title, style);
 }
 
 fn draw_cell(look: &Look, theme: &Theme, area: Rect, buffer: &mut Buffer) {
@@ -203,8 +255,14 @@ fn draw_small(glyph: &Glyph, paper: Rgb, area: Rect, buffer: &mut Buffer) {
     buffer.set_string(x, area.y + (area.height - 1) / 2, text, style);
 }
 
-fn draw_shares(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
-    let shares = state.tally.shares(state.now);
+fn draw_shares(
+    traffic: &UserTraffic,
+    state: &State,
+    theme: &Theme,
+    area: Rect,
+    buffer: &mut Buffer,
+) {
+    let shares = traffic.tally.shares(state.now);
     let mut rows = vec![numbers(&shares, state, theme)];
     // In an order that does not change when one overtakes the other.
     let mut glyphs: Vec<_> = shares.glyphs.iter().take(2).collect();
@@ -287,7 +345,7 @@ mod tests {
             ((20, 10), 1),
             ((0, 0), 1),
         ] {
-            let cell = cell_size(space.0, space.1);
+            let cell = cell_size(space.0, space.1, 0);
             assert_eq!((cell.rows, cell.columns), (rows, rows * 2), "{space:?}");
         }
     }

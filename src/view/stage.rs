@@ -9,8 +9,10 @@ use serde_json::Value;
 use super::code::Highlighter;
 use super::prose;
 use super::wrap::{shorten, wrap};
+use crate::audience::change::FirstAnswer;
+use crate::audience::claim::{Seen, Unit};
 use crate::diff::{Change, DiffLine, Verb};
-use crate::engine::{Above, Block, Check, CommandBlock, Phase, State, Visible};
+use crate::engine::{Above, Block, By, Check, CommandBlock, Phase, State, Visible};
 use crate::theme::{Theme, color};
 
 /// Prose in longer lines is hard to read from afar.
@@ -146,6 +148,10 @@ impl Stage<'_> {
         for change in &command.changes {
             lines.extend(self.change(change));
         }
+        if let Some(FirstAnswer { after, shows }) = &command.first_answer {
+            let text = format!("→ first {shows} after {:.2} s", after.as_secs_f64());
+            lines.extend(self.wrapped(&text, self.theme.ink(self.theme.accent)));
+        }
         for check in &command.checks {
             lines.extend(self.check(check));
         }
@@ -156,13 +162,21 @@ impl Stage<'_> {
         let theme = self.theme;
         let text = command.text.trim_end();
         let mut rest = command.typed.unwrap_or(usize::MAX);
+        let prompt = match command.by {
+            By::Shell => "$ ",
+            By::Footlights => "▸ ",
+        };
         let mut spans = vec![(
-            "$ ".to_owned(),
+            prompt.to_owned(),
             theme.ink(theme.prompt).add_modifier(Modifier::BOLD),
         )];
         // The whole command is highlighted and then cut, so that its colours do not jump while it
         // is typed.
-        let highlighted = self.code.lines("bash", text);
+        let language = match command.by {
+            By::Shell => "bash",
+            By::Footlights => "text",
+        };
+        let highlighted = self.code.lines(language, text);
         for (index, line) in highlighted.iter().enumerate() {
             if index > 0 && rest > 0 {
                 spans.push(("\n".to_owned(), theme.base()));
@@ -296,14 +310,20 @@ impl Stage<'_> {
         };
         let text = match (&check.seen, check.observed.as_str()) {
             (Some(seen), _) => {
-                let (low, high) = seen.interval();
-                format!(
-                    "{mark} {:.0} % seen ({low:.0}–{high:.0} %, n={})",
-                    seen.percent(),
-                    seen.n
-                )
+                let unit = match seen.unit {
+                    Unit::Percent => "%",
+                    Unit::Milliseconds => "ms",
+                };
+                let Seen {
+                    value,
+                    low,
+                    high,
+                    n,
+                    ..
+                } = seen;
+                format!("{mark} {value:.0} {unit} seen ({low:.0}–{high:.0} {unit}, n={n})")
             }
-            (None, "") => format!("{mark} watching the traffic"),
+            (None, "") => format!("{mark} {}", check.text),
             (None, observed) => format!("{mark} {observed}"),
         };
         let mut lines = self.wrapped(&text, theme.ink(ink));

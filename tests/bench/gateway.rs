@@ -51,7 +51,9 @@ impl Cluster {
         stdout.read_line(&mut line).unwrap();
         let told: Value = serde_json::from_str(&line).unwrap();
         let kubeconfig = told["kubeconfig"].as_str().unwrap();
-        let client = cluster::client(kubeconfig.as_ref()).await.unwrap();
+        let client = cluster::client(&cluster::Target::of(kubeconfig.as_ref()))
+            .await
+            .unwrap();
         let discovery = Discovery::new(client.clone())
             .run_aggregated()
             .await

@@ -130,7 +130,9 @@ async fn settled() -> (EmbeddedCluster, String) {
 /// Each round sets another response header by a filter; the answer that has it is live.
 async fn apply_to_live() -> Vec<Duration> {
     let (cluster, url) = settled().await;
-    let client = cluster::client(cluster.kubeconfig()).await.unwrap();
+    let client = cluster::client(&cluster::Target::of(cluster.kubeconfig()))
+        .await
+        .unwrap();
     let discovery = Discovery::new(client.clone())
         .run_aggregated()
         .await
