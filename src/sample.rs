@@ -13,10 +13,13 @@ use tokio::task::JoinSet;
 use crate::audience::face::Body;
 use crate::audience::{Place, Reply, SIDE, Sample, place};
 use crate::engine::{Event, Id};
-use crate::script::expect::{Cells, Scope};
+use crate::script::expect::Asked;
 
 /// Each cell asks once in this time, or back to back if answers take longer.
 const PERIOD: Duration = Duration::from_millis(2000);
+/// An expectation's requests begin at most this often, each second: what is measured shall not be the
+/// load of measuring.
+const RATE: f64 = 400.0;
 /// Connections that are kept.
 const IDLE: usize = 128;
 /// From one cell's first request to the next cell's.
@@ -79,26 +82,30 @@ impl Sampler {
         }
     }
 
-    /// Samples as fast as answers come, many at once, until dropped.
-    pub fn probe(&self, id: Id, scope: &Scope, at_once: usize) -> JoinSet<()> {
+    /// Samples as fast as answers come, but for a bound, many at once, until dropped.
+    pub fn probe(&self, id: Id, asked: &[Asked], at_once: usize) -> JoinSet<()> {
         let mut probes = JoinSet::new();
-        let cells: Vec<(usize, usize)> = (0..SIDE * SIDE)
-            .map(|i| (i / SIDE, i % SIDE))
-            .filter(|(row, column)| match scope.cells {
-                Cells::All => true,
-                Cells::Center => place(*row, *column) == Place::Center,
-                Cells::Edge => place(*row, *column) == Place::Edge,
+        let turns: Arc<[(Option<Arc<str>>, Vec<usize>)]> = asked
+            .iter()
+            .map(|asked| {
+                let there = |cell: &usize| asked.cells.contain(place(cell / SIDE, cell % SIDE));
+                (asked.user.clone(), (0..SIDE * SIDE).filter(there).collect())
             })
             .collect();
         let next = Arc::new(AtomicU64::new(0));
-        let user: Option<Arc<str>> = scope.user.as_deref().map(Into::into);
+        let began = tokio::time::Instant::now();
         for _ in 0..at_once {
-            let (sampler, user) = (self.clone(), user.clone());
-            let (cells, next) = (cells.clone(), next.clone());
+            let (sampler, turns, next) = (self.clone(), turns.clone(), next.clone());
             probes.spawn(async move {
                 loop {
                     let number = next.fetch_add(1, Ordering::Relaxed);
-                    let cell = cells[number as usize % cells.len()];
+                    let (round, turn) =
+                        (number as usize / turns.len(), number as usize % turns.len());
+                    tokio::time::sleep_until(began + Duration::from_secs_f64(number as f64 / RATE))
+                        .await;
+                    let (user, cells) = &turns[turn];
+                    let cell = cells[round % cells.len()];
+                    let cell = (cell / SIDE, cell % SIDE);
                     let sample = sampler.ask(number, cell, user.clone()).await;
                     let failed = sample.reply == Reply::Unreachable;
                     if sampler.events.send(Event::Probed(id, sample)).is_err() {

@@ -9,7 +9,7 @@ use footlights::embedded::EmbeddedCluster;
 use footlights::engine::Event;
 use footlights::manifest;
 use footlights::sample::Sampler;
-use footlights::script::expect::{Cells, Scope};
+use footlights::script::expect::{Asked, Cells};
 use kube::discovery::Discovery;
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
@@ -72,13 +72,12 @@ impl World {
 
     /// So many answers of the sampler that were asked for from now on, in order of asking.
     async fn sampled(&mut self, n: usize) -> Vec<Sample> {
-        let scope = Scope {
+        let asked = Asked {
             cells: Cells::All,
             user: None,
-            within: Duration::from_secs(60),
         };
         while self.samples.try_recv().is_ok() {}
-        let probe = self.sampler.probe(7, &scope, 128);
+        let probe = self.sampler.probe(7, &[asked], 128);
         let mut seen: Vec<Sample> = Vec::new();
         while seen.iter().filter(|s| s.number < n as u64).count() < n {
             match self.samples.recv().await.unwrap() {

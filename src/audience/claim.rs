@@ -14,8 +14,8 @@ use super::color::Rgb;
 use super::face::Body;
 use super::interval::wilson;
 use super::sequential::{Counts, Standing, Test};
-use super::{Glyph, Place, Reply, Sample, place};
-use crate::script::expect::{Cells, Look, Scope, Traffic};
+use super::{Glyph, Reply, Sample, place};
+use crate::script::expect::{Asked, Look, Scope, Traffic};
 
 /// Time that a change is given before failing windows count.
 const SETTLING: Duration = Duration::from_secs(5);
@@ -76,7 +76,7 @@ impl std::fmt::Display for Seen {
 #[derive(Clone, Debug)]
 pub struct Judge {
     claim: Traffic,
-    cells: Cells,
+    asked: Asked,
     test: Test,
     within: Duration,
     /// When judging began; answers to requests from before do not count.
@@ -118,7 +118,7 @@ impl Judge {
         };
         Judge {
             claim: claim.clone(),
-            cells: scope.cells,
+            asked: scope.asked.clone(),
             test,
             within: scope.within,
             since,
@@ -187,12 +187,9 @@ impl Judge {
     }
 
     fn count(&mut self, sample: &Sample) {
-        let asked_there = match self.cells {
-            Cells::All => true,
-            Cells::Center => place(sample.row, sample.column) == Place::Center,
-            Cells::Edge => place(sample.row, sample.column) == Place::Edge,
-        };
-        if self.standing != Standing::Open || !asked_there || sample.started < self.since {
+        let is_asked = sample.user == self.asked.user
+            && self.asked.cells.contain(place(sample.row, sample.column));
+        if self.standing != Standing::Open || !is_asked || sample.started < self.since {
             return;
         }
         let Some(hit) = is_hit(&self.claim, sample) else {

@@ -12,10 +12,14 @@ pub fn find(discovery: &Discovery, word: &str) -> Result<(ApiResource, ApiCapabi
         Some((name, group)) => (name, Some(group)),
         None => (word.as_str(), None),
     };
-    // The groups stand in the order in which kubectl looks for a kind, too.
-    let found = discovery
+    // Of two kinds of one name kubectl takes that whose group comes first, and so do we.
+    let mut groups: Vec<_> = discovery
         .groups()
         .filter(|candidate| group.is_none_or(|group| candidate.name() == group))
+        .collect();
+    groups.sort_by_key(|group| group.name());
+    let found = groups
+        .into_iter()
         .flat_map(|group| group.recommended_resources())
         .find(|(resource, _)| {
             resource.plural == name || resource.kind.to_ascii_lowercase() == name

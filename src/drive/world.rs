@@ -191,7 +191,7 @@ impl World {
             Effect::WatchObject { id, condition } => self.watch_object(id, condition),
             Effect::Type(bytes) => self.type_in(bytes),
             Effect::Predict { id, command } => self.predict(id, &command),
-            Effect::Probe { id, scope, at_once } => {
+            Effect::Probe { id, asked, at_once } => {
                 let ready = self.ready.clone();
                 self.beside(id, async move {
                     let Some(ready) = stands(ready).await else {
@@ -204,7 +204,7 @@ impl World {
                         return;
                     };
                     if let Some(sampler) = sampler {
-                        let mut probe = sampler.probe(id, &scope, at_once);
+                        let mut probe = sampler.probe(id, &asked, at_once);
                         while probe.join_next().await.is_some() {}
                     }
                 });

@@ -10,14 +10,14 @@ use crate::audience::Sample;
 use crate::audience::claim::Judge;
 use crate::audience::sequential::Standing;
 use crate::condition;
-use crate::script::expect::{Cells, Claim, Condition, Scope, Traffic};
+use crate::script::expect::{Asked, Cells, Claim, Condition, Scope, Traffic};
 use crate::script::walk::{Act, ActKind};
 use crate::script::{Expectation, Location};
 
 /// Requests in flight of an expectation …
 const MANY: usize = 128;
 /// … and of one about times.
-const FEW: usize = 8;
+const FEW: usize = 16;
 
 /// What is waited for: expectations that take time.
 pub(super) enum Judging {
@@ -71,48 +71,38 @@ impl Engine {
         }
     }
 
-    /// Judges a claim about traffic, and with it those that follow it and can be judged by the same
-    /// answers: sampling takes most of a rehearsal's time.
-    fn expect_traffic(&mut self, check: Check, traffic: Traffic, mut scope: Scope) -> Flow {
+    /// Judges a claim about traffic, and with it those that follow it and can be judged at once:
+    /// sampling takes most of a rehearsal's time.
+    fn expect_traffic(&mut self, check: Check, traffic: Traffic, scope: Scope) -> Flow {
         let now = self.state.now;
-        let judge = Judge::new(&traffic, &scope, now);
-        self.deadline(scope.within);
-        let mut claims = vec![(check, judge)];
         // Under the load of many requests at once, times would be the load's.
         let is_of_times = |traffic: &Traffic| matches!(traffic, Traffic::Latency { .. });
-        let at_once = match is_of_times(&traffic) {
-            true => FEW,
-            false => MANY,
-        };
-        loop {
+        let of_times = is_of_times(&traffic);
+        let mut claims = Vec::new();
+        let mut asked = Vec::new();
+        let mut next = Some((check, traffic, scope));
+        while let Some((check, traffic, scope)) = next.take() {
+            self.put_check(check.clone());
+            self.deadline(scope.within);
+            claims.push((check, Judge::new(&traffic, &scope, now)));
+            asked.push((scope.asked, weight(&traffic)));
             let mut ahead = self.frame().walk.clone();
-            let Some(Act {
+            if let Some(Act {
                 location,
                 kind: ActKind::Expect(expectation),
             }) = ahead.next()
-            else {
-                break;
-            };
-            let Claim::Traffic(next, next_scope) = &expectation.claim else {
-                break;
-            };
-            if is_of_times(next) != is_of_times(&traffic) || next_scope.user != scope.user {
-                break;
+                && let Claim::Traffic(traffic, scope) = &expectation.claim
+                && is_of_times(traffic) == of_times
+            {
+                let check = unjudged(&expectation, location);
+                next = Some((check, traffic.clone(), scope.clone()));
+                self.frame().walk = ahead;
             }
-            if next_scope.cells != scope.cells {
-                scope.cells = Cells::All;
-            }
-            let judge = Judge::new(next, next_scope, now);
-            let length = next_scope.within;
-            claims.push((unjudged(&expectation, location), judge));
-            self.deadline(length);
-            self.frame().walk = ahead;
-        }
-        for (check, _) in &claims {
-            self.put_check(check.clone());
         }
         let id = self.new_id();
-        self.effects.push(Effect::Probe { id, scope, at_once });
+        let asked = in_turn(asked);
+        let at_once = if of_times { FEW } else { MANY };
+        self.effects.push(Effect::Probe { id, asked, at_once });
         self.judging = Some(Judging::Traffic(claims));
         self.state.phase = Phase::Judging { id };
         Flow::Waits
@@ -286,6 +276,35 @@ impl Engine {
     }
 }
 
+/// How many answers a claim needs, roughly, beside others.
+fn weight(traffic: &Traffic) -> usize {
+    match traffic {
+        Traffic::All(_) | Traffic::None(_) => 1,
+        _ => 3,
+    }
+}
+
+/// Whose requests for which cells are sent in turn, so that each claim has its answers soonest. A claim
+/// about all cells of a user must see them as the grid does, so there all are asked alike.
+fn in_turn(asked: Vec<(Asked, usize)>) -> Vec<Asked> {
+    let mut turns: Vec<(Asked, usize)> = Vec::new();
+    for (mut one, weight) in asked.clone() {
+        let is_all =
+            |(other, _): &(Asked, usize)| other.user == one.user && other.cells == Cells::All;
+        if asked.iter().any(is_all) {
+            one.cells = Cells::All;
+        }
+        match turns.iter_mut().find(|(other, _)| *other == one) {
+            Some((_, most)) => *most = weight.max(*most),
+            None => turns.push((one, weight)),
+        }
+    }
+    turns
+        .into_iter()
+        .flat_map(|(asked, weight)| std::iter::repeat_n(asked, weight))
+        .collect()
+}
+
 fn unjudged(expectation: &Expectation, location: Location) -> Check {
     Check {
         text: expectation.text.clone(),
@@ -313,5 +332,34 @@ fn first_line(text: &str) -> String {
         format!("{short} …")
     } else {
         short
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn claims_are_asked_in_turn() {
+        let asked = |cells, user: Option<&str>| Asked {
+            cells,
+            user: user.map(Into::into),
+        };
+        let (edge, center) = (asked(Cells::Edge, None), asked(Cells::Center, None));
+        let (all, heart) = (asked(Cells::All, None), asked(Cells::All, Some("heart")));
+        for (given, turns) in [
+            (vec![(&all, 3)], vec![&all, &all, &all]),
+            (
+                vec![(&edge, 1), (&center, 3)],
+                vec![&edge, &center, &center, &center],
+            ),
+            (vec![(&edge, 1), (&all, 1)], vec![&all]),
+            (vec![(&heart, 1), (&all, 1)], vec![&heart, &all]),
+            (vec![(&heart, 1), (&edge, 1)], vec![&heart, &edge]),
+        ] {
+            let given = given.into_iter().map(|(a, w)| (a.clone(), w)).collect();
+            let turns: Vec<Asked> = turns.into_iter().cloned().collect();
+            assert_eq!(in_turn(given), turns);
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::event::Id;
 use crate::script::Manifest;
-use crate::script::expect::{Condition, Scope};
+use crate::script::expect::{Asked, Condition};
 
 /// Something to do. The engine never does it itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -87,8 +87,8 @@ pub enum Effect {
     Probe {
         /// The probe.
         id: Id,
-        /// Where.
-        scope: Scope,
+        /// Whose requests for which cells, in turn: what stands there twice is asked twice as often.
+        asked: Vec<Asked>,
         /// So many requests are in flight.
         at_once: usize,
     },

@@ -1,10 +1,11 @@
 //! `@expect`: assertions on the last step.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::directive::Problem;
-use crate::audience::Smiley;
 use crate::audience::color::Rgb;
+use crate::audience::{Place, Smiley};
 
 /// Which cells a traffic expectation counts.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,17 @@ pub enum Cells {
     Center,
     /// The outer ring.
     Edge,
+}
+
+impl Cells {
+    /// True if a cell of this place is one of them.
+    pub fn contain(self, place: Place) -> bool {
+        match self {
+            Cells::All => true,
+            Cells::Center => place == Place::Center,
+            Cells::Edge => place == Place::Edge,
+        }
+    }
 }
 
 /// What an answer shows, by key and value: `smiley=HeartEyes,color=green`.
@@ -32,12 +44,19 @@ pub struct Look {
 /// Where a traffic expectation looks and for how long.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scope {
+    /// Whose answers count.
+    pub asked: Asked,
+    /// It must hold within this time.
+    pub within: Duration,
+}
+
+/// Whose requests for which cells.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Asked {
     /// Which cells.
     pub cells: Cells,
     /// As which user.
-    pub user: Option<String>,
-    /// It must hold within this time.
-    pub within: Duration,
+    pub user: Option<Arc<str>>,
 }
 
 /// What is claimed.
@@ -436,17 +455,19 @@ fn look(text: &str) -> Result<Look, Problem> {
 
 fn scope(words: &[&str]) -> Result<Scope, Problem> {
     let mut scope = Scope {
-        cells: Cells::All,
-        user: None,
+        asked: Asked {
+            cells: Cells::All,
+            user: None,
+        },
         within: WITHIN,
     };
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match (*word, word.split_once('=')) {
-            ("cells=edge", _) => scope.cells = Cells::Edge,
-            ("cells=center" | "cells=centre", _) => scope.cells = Cells::Center,
+            ("cells=edge", _) => scope.asked.cells = Cells::Edge,
+            ("cells=center" | "cells=centre", _) => scope.asked.cells = Cells::Center,
             (_, Some(("user", user))) if !user.is_empty() => {
-                scope.user = (user != "-").then(|| user.to_owned());
+                scope.asked.user = (user != "-").then(|| user.into());
             }
             ("within", _) => scope.within = time(words.next())?,
             _ => {
@@ -514,8 +535,8 @@ mod tests {
                 tolerance
             }
         );
-        assert_eq!(scope.cells, Cells::Edge);
-        assert_eq!(scope.user.as_deref(), Some("heart"));
+        assert_eq!(scope.asked.cells, Cells::Edge);
+        assert_eq!(scope.asked.user.as_deref(), Some("heart"));
         assert_eq!(scope.within, Duration::from_secs(20));
 
         let pod = Look {
@@ -540,7 +561,7 @@ mod tests {
         ] {
             let (claim, scope) = traffic(text);
             assert_eq!(claim, expected, "{text}");
-            assert_eq!((scope.user, scope.within), (None, WITHIN), "{text}");
+            assert_eq!((scope.asked.user, scope.within), (None, WITHIN), "{text}");
         }
     }
 

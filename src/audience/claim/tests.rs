@@ -219,7 +219,11 @@ fn only_answers_of_the_claimed_cells_count() {
     let mut judge = begun("all smiley=HeartEyes cells=center");
     for number in 0..240 {
         let inner = number % 4 == 0;
-        let smiley = if inner { Smiley::HeartEyes } else { Smiley::Grinning };
+        let smiley = if inner {
+            Smiley::HeartEyes
+        } else {
+            Smiley::Grinning
+        };
         let mut sample = sample(number, face(smiley), Duration::ZERO);
         (sample.row, sample.column) = if inner { (1, 2) } else { (0, 2) };
         judge.take(&sample);
