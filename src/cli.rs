@@ -45,6 +45,20 @@ pub struct ScriptArgs {
     pub demosh: Demosh,
 }
 
+/// The cluster that a script is played on.
+#[derive(Clone, Debug, Default, Args)]
+pub struct On {
+    /// Play on this context of yours instead of the embedded cluster: what happens there is real.
+    #[arg(long, value_name = "NAME")]
+    pub context: Option<String>,
+    /// The context is meant, although it is used for the first time: nobody is asked.
+    #[arg(long, requires = "context")]
+    pub trust_context: bool,
+    /// The URL of the context's gateway, instead of the address in its Gateway's status.
+    #[arg(long, value_name = "URL", requires = "context")]
+    pub gateway_url: Option<String>,
+}
+
 /// `footlights present`.
 #[derive(Debug, Args)]
 pub struct Present {
@@ -57,6 +71,9 @@ pub struct Present {
     /// Type nothing out: commands appear at once.
     #[arg(long)]
     pub no_typing: bool,
+    /// The cluster.
+    #[command(flatten)]
+    pub on: On,
 }
 
 /// Options of demosh.
@@ -91,6 +108,9 @@ pub struct Rehearse {
     /// A command that runs longer than this has failed, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub step_timeout: u64,
+    /// The cluster.
+    #[command(flatten)]
+    pub on: On,
     /// demosh's options.
     #[command(flatten)]
     pub demosh: Demosh,
@@ -118,6 +138,9 @@ pub struct Record {
     /// in them.
     #[arg(long)]
     pub fast: bool,
+    /// The cluster.
+    #[command(flatten)]
+    pub on: On,
 }
 
 /// `footlights plan`.
@@ -203,7 +226,11 @@ pub fn with_default_subcommand(args: Vec<OsString>) -> Vec<OsString> {
     let mut args = args.into_iter();
     let program = args.next().unwrap_or_else(|| "footlights".into());
     let rest: Vec<OsString> = args.collect();
-    let takes_value = |word: &OsString| word == "--theme";
+    let takes_value = |word: &OsString| {
+        ["--theme", "--context", "--gateway-url"]
+            .iter()
+            .any(|option| word == option)
+    };
     let mut at = 0;
     while at < rest.len() && rest[at].to_string_lossy().starts_with('-') {
         at += if takes_value(&rest[at]) { 2 } else { 1 };

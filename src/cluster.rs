@@ -1,8 +1,10 @@
 //! The cluster that a show runs on, through its API only: the embedded one is one of many.
 
 pub mod apply;
+pub mod context;
 pub mod gateway;
 pub mod kinds;
+mod kubeconfig;
 pub mod predict;
 pub mod server_side;
 pub mod watch;

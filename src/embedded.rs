@@ -69,6 +69,7 @@ use serve::{Stop, stop};
 pub struct EmbeddedCluster {
     hub: Arc<Hub>,
     kubeconfig: PathBuf,
+    credentials: Arc<Credentials>,
     api: SocketAddr,
     forward_proxy: SocketAddr,
     _stop: Stop,
@@ -151,6 +152,7 @@ impl EmbeddedCluster {
             drop(bind(Some(port), "the Gateway's").await?);
         }
         let credentials = Credentials::generate().context("making the embedded cluster's CA")?;
+        let credentials = Arc::new(credentials);
         let kubeconfig = match options.kubeconfig {
             Some(path) => std::path::absolute(path)?,
             None => directory.path().join("kubeconfig"),
@@ -182,13 +184,14 @@ impl EmbeddedCluster {
             proxy: proxy.clone(),
         };
         tokio::spawn(forward_proxy::run(forward, doors, stopped.clone()));
-        let api_hub = hub.clone();
+        let (api_hub, api_credentials) = (hub.clone(), credentials.clone());
         tokio::spawn(async move {
-            api::run(listener, &credentials, api_hub, proxy, logs, stopped).await;
+            api::run(listener, &api_credentials, api_hub, proxy, logs, stopped).await;
         });
         Ok(EmbeddedCluster {
             hub,
             kubeconfig,
+            credentials,
             api,
             forward_proxy,
             _stop: stop,
@@ -199,6 +202,11 @@ impl EmbeddedCluster {
     /// The kubeconfig that leads here.
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
+    }
+
+    /// A certificate that lets a client in, and its key, both PEM.
+    pub fn client_certificate(&self) -> Result<(String, String)> {
+        self.credentials.client_certificate()
     }
 
     /// The API server's address.

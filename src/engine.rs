@@ -16,8 +16,8 @@ use std::time::Duration;
 pub use effect::Effect;
 pub use event::{Event, Exit, Id, Intent, Nested};
 pub use state::{
-    Above, Block, By, Check, Cluster, CommandBlock, Outcome, Overlay, Phase, State, StepResult,
-    Traffic, Visible, Wait,
+    Above, Block, By, Check, Cluster, CommandBlock, Ground, Outcome, Overlay, Phase, State,
+    StepResult, Traffic, Visible, Wait,
 };
 
 use crate::audience::change::Changes;
@@ -109,8 +109,8 @@ struct Current {
 impl Engine {
     /// A show that has not begun; the first event begins it. `variables` is what `${NAME}` shows
     /// until the first command has ended.
-    pub fn new(script: Script, badge: &str, variables: Variables, settings: Settings) -> Self {
-        let target = Target::Embedded;
+    pub fn new(script: Script, ground: Ground, variables: Variables, settings: Settings) -> Self {
+        let target = ground.target();
         let profile = script.front.cluster.profile;
         let (front, file) = (script.front.title.clone(), script.file.clone());
         let walk = Walk::new(Arc::new(script), target);
@@ -121,7 +121,7 @@ impl Engine {
         let title = interpolate(&title, &variables);
         let state = State {
             title,
-            badge: badge.to_owned(),
+            ground,
             section: None,
             step: 0,
             steps: walk.count_steps(),

@@ -95,9 +95,14 @@ mod tests {
             grace: GRACE,
         };
         let script = script::parse("x.md", "a");
-        let mut state = Engine::new(script, "EMBEDDED", Variables::new(), settings)
-            .state()
-            .clone();
+        let mut state = Engine::new(
+            script,
+            crate::engine::Ground::Embedded,
+            Variables::new(),
+            settings,
+        )
+        .state()
+        .clone();
         state.phase = phase;
         state
     }

@@ -31,7 +31,12 @@ impl Show {
         };
         let script = script::parse("x.md", text);
         let mut show = Show {
-            engine: Engine::new(script, "EMBEDDED", Default::default(), settings),
+            engine: Engine::new(
+                script,
+                footlights::engine::Ground::Embedded,
+                Default::default(),
+                settings,
+            ),
             now: Duration::ZERO,
             running: None,
             typed: None,

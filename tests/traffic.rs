@@ -1,7 +1,7 @@
 //! The truth of traffic: the grid and expectations know nothing but answers from sockets.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use footlights::audience::{Glyph, Reply, Sample, Smiley, face::Body};
 use footlights::cluster::{self, apply};

@@ -15,7 +15,15 @@ use crate::diff::{Verb, compare};
 use crate::engine::Event;
 
 /// Kinds that controllers write all the time and nobody by hand.
-const NOISE: [&str; 5] = ["Event", "Pod", "ReplicaSet", "EndpointSlice", "Endpoints"];
+const NOISE: [&str; 7] = [
+    "ControllerRevision",
+    "Endpoints",
+    "EndpointSlice",
+    "Event",
+    "Lease",
+    "Pod",
+    "ReplicaSet",
+];
 
 /// Watches every kind that can be watched; changes become events. Ends when dropped.
 pub async fn watch_all(

@@ -64,13 +64,19 @@ pub async fn run(
         stopped: stopped.clone(),
     };
     let transport = Transport::Tls(credentials.tls.clone());
-    serve(listener, transport, Protocol::Either, stopped, move |_| {
-        let api = api.clone();
-        tower::service_fn(move |request| {
+    serve(
+        listener,
+        transport,
+        Protocol::Either,
+        stopped,
+        move |peer| {
             let api = api.clone();
-            async move { Ok::<_, Infallible>(api.answer(request).await) }
-        })
-    })
+            tower::service_fn(move |request| {
+                let api = api.clone();
+                async move { Ok::<_, Infallible>(api.answer(request, peer.is_certified).await) }
+            })
+        },
+    )
     .await;
 }
 
@@ -80,10 +86,10 @@ const WATCH_QUEUE: usize = 2;
 const UNREAD: Duration = Duration::from_secs(10);
 
 impl Api {
-    async fn answer(&self, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(&self, request: Request<Incoming>, certified: bool) -> Response<Body> {
         let known = etag_of(&request);
         let headers = request.headers().clone();
-        let request = match self.read(request).await {
+        let request = match self.read(request, certified).await {
             Ok(request) => request,
             Err(error) => return refused(&error),
         };
@@ -120,7 +126,12 @@ impl Api {
         }
     }
 
-    async fn read(&self, request: Request<Incoming>) -> Result<rest::Request, ApiError> {
+    /// Reads a request of somebody who has the token or a certificate.
+    async fn read(
+        &self,
+        request: Request<Incoming>,
+        certified: bool,
+    ) -> Result<rest::Request, ApiError> {
         let header = |name: header::HeaderName| {
             let value = request.headers().get(name).and_then(|v| v.to_str().ok());
             value.unwrap_or("").to_owned()
@@ -131,7 +142,7 @@ impl Api {
         if !is_local(&host) {
             return Err(ApiError::foreign_host(&host));
         }
-        if !same(&header(header::AUTHORIZATION), &self.authorization) {
+        if !certified && !same(&header(header::AUTHORIZATION), &self.authorization) {
             return Err(ApiError::unauthorized());
         }
         let query = request.uri().query().unwrap_or("");

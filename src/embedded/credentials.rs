@@ -10,8 +10,12 @@ use std::sync::Arc;
 use anyhow::{Context, Result, bail};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair, KeyUsagePurpose};
+use rcgen::{
+    BasicConstraints, CertificateParams, ExtendedKeyUsagePurpose, IsCa, Issuer, KeyPair,
+    KeyUsagePurpose,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 
 /// The name of the embedded cluster's context.
 pub const CONTEXT: &str = "footlights-embedded";
@@ -21,6 +25,7 @@ pub struct Credentials {
     /// The bearer token.
     pub token: String,
     ca_pem: String,
+    issuer: Issuer<'static, KeyPair>,
     /// For the listener.
     pub tls: Arc<rustls::ServerConfig>,
 }
@@ -34,7 +39,8 @@ impl Credentials {
         ca.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         ca.distinguished_name
             .push(rcgen::DnType::CommonName, "Footlights embedded cluster");
-        let ca_pem = ca.self_signed(&ca_key)?.pem();
+        let signed = ca.self_signed(&ca_key)?;
+        let (ca_pem, ca_der) = (signed.pem(), signed.der().clone());
         let issuer = Issuer::new(ca, ca_key);
 
         let key = KeyPair::generate().context("generating the server's key")?;
@@ -44,8 +50,15 @@ impl Credentials {
             .distinguished_name
             .push(rcgen::DnType::CommonName, "footlights");
         let certificate = server.signed_by(&key, &issuer)?;
+        // A certificate of this CA lets in as the token does; none is asked for.
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(ca_der)?;
+        let clients = WebPkiClientVerifier::builder(roots.into())
+            .allow_unauthenticated()
+            .build()
+            .context("setting up client certificates")?;
         let mut tls = rustls::ServerConfig::builder()
-            .with_no_client_auth()
+            .with_client_cert_verifier(clients)
             .with_single_cert(
                 vec![CertificateDer::from(certificate.der().to_vec())],
                 PrivateKeyDer::try_from(key.serialize_der()).map_err(anyhow::Error::msg)?,
@@ -55,8 +68,21 @@ impl Credentials {
         Ok(Credentials {
             token: token(),
             ca_pem,
+            issuer,
             tls: Arc::new(tls),
         })
+    }
+
+    /// A client's certificate and its key, both PEM.
+    pub fn client_certificate(&self) -> Result<(String, String)> {
+        let key = KeyPair::generate().context("generating a client's key")?;
+        let mut client = CertificateParams::new(Vec::new())?;
+        client.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
+        client
+            .distinguished_name
+            .push(rcgen::DnType::CommonName, "footlights-client");
+        let certificate = client.signed_by(&key, &self.issuer)?;
+        Ok((certificate.pem(), key.serialize_pem()))
     }
 
     /// Writes a kubeconfig for `server`, readable by its owner only.

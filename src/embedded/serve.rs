@@ -81,6 +81,8 @@ pub struct Peer {
     pub address: SocketAddr,
     /// The server name that it asked for by TLS: empty if it named none, nothing without TLS.
     pub server_name: Option<String>,
+    /// It has shown a certificate that the listener trusts.
+    pub is_certified: bool,
 }
 
 /// Accepts connections until stopped. `make` gives each its service, by its peer. Past a thousand
@@ -122,6 +124,7 @@ pub async fn serve<S>(
                         let peer = Peer {
                             address,
                             server_name: None,
+                            is_certified: false,
                         };
                         connection(stream, protocol, make(peer), stopped).await;
                     }
@@ -134,6 +137,7 @@ pub async fn serve<S>(
                         let peer = Peer {
                             address,
                             server_name: Some(name.to_ascii_lowercase()),
+                            is_certified: stream.get_ref().1.peer_certificates().is_some(),
                         };
                         connection(stream, protocol, make(peer), stopped).await;
                     }

@@ -9,6 +9,7 @@ use crate::audience::change::FirstAnswer;
 use crate::audience::claim::Seen;
 use crate::diff::Change;
 use crate::script::Location;
+use crate::script::directive::Target;
 use crate::terminal::Frame;
 
 /// The state of a show.
@@ -16,8 +17,8 @@ use crate::terminal::Frame;
 pub struct State {
     /// The script's title.
     pub title: String,
-    /// `EMBEDDED`, or the context's name.
-    pub badge: String,
+    /// The cluster that it is played on.
+    pub ground: Ground,
     /// The section, if one has begun.
     pub section: Option<String>,
     /// The number of the step on the screen, from 1; 0 before the first.
@@ -60,6 +61,25 @@ pub struct State {
     pub now: Duration,
     /// The speaker note of this step.
     pub note: Option<String>,
+}
+
+/// The cluster that a show is played on, by name only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ground {
+    /// One of its own.
+    Embedded,
+    /// The user's, by its context.
+    Context(String),
+}
+
+impl Ground {
+    /// The kind of cluster, for `@only`.
+    pub fn target(&self) -> Target {
+        match self {
+            Ground::Embedded => Target::Embedded,
+            Ground::Context(_) => Target::Context,
+        }
+    }
 }
 
 /// A page that is longer than the screen.

@@ -12,7 +12,7 @@ fn engine(text: &str, on_failure: OnFailure) -> Engine {
         step_timeout: None,
         grace: GRACE,
     };
-    Engine::new(script, "EMBEDDED", Variables::new(), settings)
+    Engine::new(script, Ground::Embedded, Variables::new(), settings)
 }
 
 fn at(ms: u64) -> Duration {
@@ -138,7 +138,7 @@ fn typing_is_finished_by_space_and_run_by_enter() {
         grace: GRACE,
     };
     for (intent, runs) in [(Intent::Next, false), (Intent::Enter, true)] {
-        let mut engine = Engine::new(script.clone(), "EMBEDDED", Variables::new(), settings);
+        let mut engine = Engine::new(script.clone(), Ground::Embedded, Variables::new(), settings);
         let effects = engine.handle(at(0), Event::Tick);
         let Some(Effect::Pause { id, .. }) = effects.last() else {
             panic!("{effects:?}");
@@ -164,7 +164,7 @@ fn a_late_command_is_interrupted_then_killed_and_reported() {
         step_timeout: Some(Duration::from_secs(5)),
         grace: GRACE,
     };
-    let mut engine = Engine::new(script, "EMBEDDED", Variables::new(), settings);
+    let mut engine = Engine::new(script, Ground::Embedded, Variables::new(), settings);
     engine.handle(at(0), Event::Tick);
     let effects = engine.handle(at(1), Event::Intent(Intent::Enter));
     let (run, _) = running(&effects).unwrap();
@@ -199,7 +199,7 @@ fn a_command_is_run_once_however_often_enter_is_pressed() {
         step_timeout: None,
         grace: GRACE,
     };
-    let mut engine = Engine::new(script, "EMBEDDED", Variables::new(), settings);
+    let mut engine = Engine::new(script, Ground::Embedded, Variables::new(), settings);
     engine.handle(at(0), Event::Tick);
     let effects = engine.handle(at(500), Event::Intent(Intent::Enter));
     let runs = effects
@@ -304,7 +304,7 @@ fn live(script: Script) -> Engine {
         grace: GRACE,
     };
     let variables = Variables::from([("PLACE".to_owned(), "here".to_owned())]);
-    Engine::new(script, "EMBEDDED", variables, settings)
+    Engine::new(script, Ground::Embedded, variables, settings)
 }
 
 #[test]

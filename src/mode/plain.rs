@@ -26,7 +26,12 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
         bail!("scripts play scripts too deeply: does one play itself?");
     }
     let script = args.script;
-    let loaded = show::load(script.script.as_deref(), &script.args, &script.demosh)?;
+    let loaded = show::load(
+        script.script.as_deref(),
+        &script.args,
+        &script.demosh,
+        &args.on,
+    )?;
     let settings = Settings {
         on_failure: OnFailure::StopUnderErrexit,
         typing: Typing::Instant,
@@ -37,7 +42,7 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
         loaded.engine(settings),
         Pilot::Auto(|_| Duration::ZERO),
         Clock::new(Pace::Skipping),
-        loaded.cast(Input::Nobody),
+        loaded.cast(Input::Nobody, &args.on).await?,
         vec![Box::new(Printer::default())],
     )
     .await?;

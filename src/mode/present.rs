@@ -37,6 +37,7 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
         args.script.script.as_deref(),
         &args.script.args,
         &args.script.demosh,
+        &args.on,
     )?;
     if !has_terminal {
         bail!("presenting needs a terminal: use `footlights rehearse` without one");
@@ -66,9 +67,11 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
         step_timeout: None,
         grace: GRACE,
     };
-    show::say_which_cluster();
+    if args.on.context.is_none() {
+        show::say_which_cluster();
+    }
     let engine = loaded.engine(settings);
-    let cast = loaded.cast(Input::Terminal);
+    let cast = loaded.cast(Input::Terminal, &args.on).await?;
     let screen = Screen::open(View::new(theme))?;
     let outcome = drive(
         engine,

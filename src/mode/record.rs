@@ -28,6 +28,7 @@ pub async fn run(args: cli::Record) -> Result<ExitOutcome> {
         args.script.script.as_deref(),
         &args.script.args,
         &args.script.demosh,
+        &args.on,
     )?;
     let theme = Theme::named(&args.theme)?;
     let file = open(&args.output, args.force)?;
@@ -39,7 +40,7 @@ pub async fn run(args: cli::Record) -> Result<ExitOutcome> {
     };
     let engine = loaded.engine(settings);
     let title = engine.state().title.clone();
-    let cast = loaded.cast(Input::Nobody);
+    let cast = loaded.cast(Input::Nobody, &args.on).await?;
     let recorder = Recorder::new(file, args.size, &title, View::new(theme))?;
     let clock = Clock::new(if args.fast {
         Pace::Skipping

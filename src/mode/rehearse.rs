@@ -19,7 +19,7 @@ pub async fn run(args: cli::Rehearse) -> Result<ExitOutcome> {
     let loaded = args
         .scripts
         .iter()
-        .map(|path| show::load(Some(path), &args.args, &args.demosh))
+        .map(|path| show::load(Some(path), &args.args, &args.demosh, &args.on))
         .collect::<Result<Vec<Loaded>>>()?;
     let mut reports = Vec::new();
     let mut steps = 0;
@@ -50,6 +50,7 @@ pub fn of_the_tour() -> cli::Rehearse {
         args: Vec::new(),
         format: Format::Text,
         step_timeout: 120,
+        on: cli::On::default(),
         demosh: cli::Demosh::default(),
     }
 }
@@ -62,7 +63,7 @@ async fn rehearse(loaded: &Loaded, args: &cli::Rehearse) -> Result<(Value, usize
         grace: Duration::ZERO,
     };
     let engine = loaded.engine(settings);
-    let cast = loaded.cast(Input::Nobody);
+    let cast = loaded.cast(Input::Nobody, &args.on).await?;
     let clock = Clock::new(Pace::Skipping);
     let results = std::rc::Rc::<std::cell::RefCell<Vec<StepResult>>>::default();
     let report = Report {

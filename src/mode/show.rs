@@ -7,13 +7,13 @@ use anyhow::{Context, Result, bail};
 
 use crate::cli;
 use crate::cluster::Target;
+use crate::cluster::context::{self, Trust};
 use crate::drive::{Cast, Stand};
 use crate::embedded::profile::Profile;
-use crate::engine::{Engine, Settings};
+use crate::engine::{Engine, Ground, Settings};
 use crate::load::{self, Extras, Init, Request};
 use crate::plan::{self, Plan, Surroundings};
 use crate::private;
-use crate::script::directive;
 use crate::script::interpolate::Variables;
 use crate::script::load::{Builtins, Place};
 use crate::script::{Script, front};
@@ -23,6 +23,9 @@ use crate::theme::Theme;
 
 /// The variable that counts shows within shows.
 const DEPTH: &str = "FOOTLIGHTS_DEPTH";
+
+/// The variable that names the context of the show around.
+const CONTEXT: &str = "FOOTLIGHTS_CONTEXT";
 
 /// A script that is compiled in, with the files beside it.
 struct Bundled {
@@ -69,14 +72,24 @@ pub struct Loaded {
     pub variables: Variables,
     /// What was read besides it.
     pub extras: Extras,
+    /// The cluster that it is played on.
+    pub ground: Ground,
     /// Holds the files of a bundled script.
     _files: Option<tempfile::TempDir>,
 }
 
 /// Reads a script to be played; `None` is the tour. One with errors, or with directives whose engine
 /// is still to come, is refused with all of them.
-pub fn load(path: Option<&Path>, args: &[String], demosh: &cli::Demosh) -> Result<Loaded> {
-    let loaded = read(path, args, demosh)?;
+pub fn load(
+    path: Option<&Path>,
+    args: &[String],
+    demosh: &cli::Demosh,
+    on: &cli::On,
+) -> Result<Loaded> {
+    let mut loaded = read(path, args, demosh)?;
+    if let Some(context) = &on.context {
+        loaded.ground = Ground::Context(context.clone());
+    }
     if loaded.script.has_errors() {
         bail!("{} has errors: nothing was run", loaded.script.file);
     }
@@ -160,6 +173,7 @@ pub fn read(path: Option<&Path>, args: &[String], demosh: &cli::Demosh) -> Resul
         directory,
         variables,
         extras,
+        ground: Ground::Embedded,
         _files: files,
     })
 }
@@ -188,7 +202,7 @@ impl Loaded {
             variables: self.variables.clone(),
             directory: Some(self.directory.clone()),
             read: &read,
-            target: directive::Target::Embedded,
+            target: self.ground.target(),
         };
         plan::plan(Arc::new(self.script.clone()), surroundings)
     }
@@ -200,6 +214,15 @@ impl Loaded {
         if front.grid.is_some() {
             faults.push(format!(
                 "{file}: `grid:` in the front matter is not built yet"
+            ));
+        }
+        if let Ground::Context(context) = &self.ground
+            && !front.contexts.is_empty()
+            && !front.contexts.contains(context)
+        {
+            faults.push(format!(
+                "{file}: it may not run on the context `{context}`, only on {}",
+                front.contexts.join(", ")
             ));
         }
         if let Some(Err(error)) = front.theme.as_deref().map(Theme::named) {
@@ -221,11 +244,16 @@ impl Loaded {
     /// The show that has not begun.
     pub fn engine(&self, settings: Settings) -> Engine {
         let variables = self.variables.clone();
-        Engine::new(self.script.clone(), "EMBEDDED", variables, settings)
+        Engine::new(
+            self.script.clone(),
+            self.ground.clone(),
+            variables,
+            settings,
+        )
     }
 
-    /// The cast that it needs.
-    pub fn cast(&self, input: Input) -> Cast {
+    /// The cast that it needs. A context is looked at first, and asked about if it is new.
+    pub async fn cast(&self, input: Input, on: &cli::On) -> Result<Cast> {
         let mut environment = vec![(DEPTH.to_owned(), (depth() + 1).to_string())];
         if input == Input::Nobody {
             let pagers = ["PAGER", "GIT_PAGER", "BAT_PAGER"];
@@ -236,8 +264,20 @@ impl Loaded {
             front::ProfileName::Gateway => Profile::Gateway,
             front::ProfileName::Workshop => Profile::Workshop,
         };
-        Cast {
-            stand: outer_show().unwrap_or(Stand::Embedded(profile)),
+        let stand = match (outer_show(), &on.context) {
+            (Some(outer), _) => outer,
+            (None, None) => Stand::Embedded(profile),
+            (None, Some(name)) => {
+                let trust = match on.trust_context {
+                    true => Trust::Given,
+                    false => Trust::Ask,
+                };
+                environment.push((CONTEXT.to_owned(), name.clone()));
+                Stand::Context(context::open(name, trust).await?, on.gateway_url.clone())
+            }
+        };
+        Ok(Cast {
+            stand,
             input,
             script: self.path.clone(),
             args: self.args.clone(),
@@ -245,7 +285,7 @@ impl Loaded {
             environment,
             prologue: self.script.prologue(),
             extras: self.extras,
-        }
+        })
     }
 }
 
@@ -260,13 +300,17 @@ pub fn outer_show() -> Option<Stand> {
     std::env::var_os("FOOTLIGHTS_SESSION")?;
     let kubeconfig = PathBuf::from(std::env::var_os("KUBECONFIG")?);
     let gateway = std::env::var("FOOTLIGHTS_GATEWAY_URL").ok();
-    Some(Stand::Outer(Target::of(&kubeconfig), gateway))
+    let target = Target {
+        is_foreign: std::env::var_os(CONTEXT).is_some(),
+        ..Target::of(&kubeconfig)
+    };
+    Some(Stand::Outer(target, gateway))
 }
 
 /// Tells a user who has a cluster that it is not the one that is used.
 pub fn say_which_cluster() {
     let config = kube::config::Kubeconfig::read();
     if let Some(context) = config.ok().and_then(|c| c.current_context) {
-        eprintln!("Running on the embedded cluster; `{context}` is not used.");
+        eprintln!("Running on the embedded cluster. For {context}: --context {context}");
     }
 }

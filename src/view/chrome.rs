@@ -10,16 +10,20 @@ use ratatui::widgets::{Block, BorderType, Clear, Paragraph, Widget};
 use unicode_width::UnicodeWidthStr;
 
 use super::wrap::shorten;
-use crate::engine::{Cluster, Overlay, Phase, State, Wait};
+use crate::engine::{Cluster, Ground, Overlay, Phase, State, Wait};
 use crate::theme::{Theme, color};
 
 /// The title, the section, the step and the badge.
 pub fn header(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     buffer.set_style(area, theme.bar(theme.text));
-    let badge = format!(" {} ", state.badge);
+    let (badge, paper) = match &state.ground {
+        Ground::Embedded => (" EMBEDDED ".to_owned(), theme.badge),
+        // What happens there is real.
+        Ground::Context(name) => (format!(" {} ", shorten(name, 24)), theme.warning),
+    };
     let badge_style = Style::new()
         .fg(color(theme.badge_text))
-        .bg(color(theme.badge))
+        .bg(color(paper))
         .add_modifier(Modifier::BOLD);
     let step = match state.steps {
         0 => String::new(),
@@ -61,17 +65,18 @@ pub fn footer(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let x = area.right().saturating_sub(clock.width() as u16);
     buffer.set_string(x, area.y, clock, theme.bar(theme.dim));
     if area.height > 1 {
+        let (starting, whose) = match &state.ground {
+            Ground::Embedded => (
+                "starting the embedded cluster",
+                "your own clusters are not used".to_owned(),
+            ),
+            Ground::Context(name) => ("connecting", format!("this changes {name}")),
+        };
         let (text, ink) = match (&state.cluster, &state.gateway) {
             (Cluster::Failed(why), _) => (format!("no cluster: {why}"), theme.bad),
-            (_, Some(url)) => (format!("{url} · your own clusters are not used"), theme.dim),
-            (Cluster::Starting, None) => (
-                "starting the embedded cluster · your own clusters are not used".to_owned(),
-                theme.dim,
-            ),
-            (Cluster::Ready, None) => (
-                "no Gateway yet · your own clusters are not used".to_owned(),
-                theme.dim,
-            ),
+            (_, Some(url)) => (format!("{url} · {whose}"), theme.dim),
+            (Cluster::Starting, None) => (format!("{starting} · {whose}"), theme.dim),
+            (Cluster::Ready, None) => (format!("no Gateway yet · {whose}"), theme.dim),
         };
         let text = shorten(&text, usize::from(area.width).saturating_sub(2));
         buffer.set_string(area.x + 1, area.y + 1, text, theme.bar(ink));
