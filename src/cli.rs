@@ -30,6 +30,8 @@ pub enum Command {
     Plan(Plan),
     /// Run the embedded cluster alone, until Ctrl-C.
     Cluster(Cluster),
+    /// Run a script unattended up to a step and write its screen as a picture.
+    Screenshot(Screenshot),
 }
 
 /// A script and its arguments.
@@ -108,6 +110,16 @@ pub struct Rehearse {
     /// A command that runs longer than this has failed, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 120)]
     pub step_timeout: u64,
+    /// Write a JUnit report too.
+    #[arg(long, value_name = "FILE")]
+    pub junit: Option<PathBuf>,
+    /// Go on after a failure, and report all of them.
+    #[arg(long)]
+    pub keep_going: bool,
+    /// Leave the cluster as it is at the end: the embedded one runs on until Ctrl-C, on a context
+    /// nothing is cleaned up.
+    #[arg(long)]
+    pub keep: bool,
     /// The cluster.
     #[command(flatten)]
     pub on: On,
@@ -141,6 +153,37 @@ pub struct Record {
     /// The cluster.
     #[command(flatten)]
     pub on: On,
+}
+
+/// `footlights screenshot`.
+#[derive(Debug, Args)]
+pub struct Screenshot {
+    /// The script; the bundled tour is `tour`.
+    pub script: PathBuf,
+    /// Words for the script: `$1`, `$2` …
+    #[arg(last = true)]
+    pub args: Vec<String>,
+    /// The step whose screen it is, when it has run: the number in the top bar.
+    #[arg(long, value_name = "N")]
+    pub step: usize,
+    /// The picture to write, an SVG.
+    #[arg(short, long, value_name = "FILE")]
+    pub output: PathBuf,
+    /// The screen's size.
+    #[arg(long, value_name = "COLSxROWS", default_value = "100x30", value_parser = size)]
+    pub size: (u16, u16),
+    /// Overwrite an existing file.
+    #[arg(long)]
+    pub force: bool,
+    /// The theme.
+    #[arg(long, env = "FOOTLIGHTS_THEME", default_value = "dark")]
+    pub theme: String,
+    /// The cluster.
+    #[command(flatten)]
+    pub on: On,
+    /// demosh's options.
+    #[command(flatten)]
+    pub demosh: Demosh,
 }
 
 /// `footlights plan`.
@@ -218,7 +261,7 @@ fn size(text: &str) -> Result<(u16, u16), String> {
 }
 
 /// Words that clap takes for subcommands.
-const SUBCOMMANDS: [&str; 6] = crate::script::names::MODES;
+const SUBCOMMANDS: [&str; 7] = crate::script::names::MODES;
 
 /// Makes `footlights SCRIPT …` into `footlights present -- SCRIPT …`, and nothing into
 /// `footlights present`. All that follows such a script is the script's, options too.
@@ -265,7 +308,7 @@ mod tests {
             .get_subcommands()
             .map(|c| c.get_name().to_owned())
             .collect();
-        assert_eq!(names, SUBCOMMANDS[..5]);
+        assert_eq!(names, SUBCOMMANDS[..6]);
     }
 
     #[test]

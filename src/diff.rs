@@ -57,6 +57,8 @@ pub enum DiffLine {
 /// A change of one object.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
+    /// `gateway.networking.k8s.io/v1`.
+    pub api_version: String,
     /// `HTTPRoute`.
     pub kind: String,
     /// Empty if cluster-scoped.
@@ -99,9 +101,21 @@ pub fn compare(before: Option<&Value>, after: Option<&Value>) -> Option<Change> 
     if let (Verb::Changed, Some(old), Some(new)) = (verb, &old, &new) {
         collect("", old, new, &mut fields);
     }
+    let (mut old, mut new) = (old, new);
+    if identity["kind"] == "Secret" {
+        for secret in [&mut old, &mut new].into_iter().flatten() {
+            hide_values(secret);
+        }
+        for field in &mut fields {
+            if field.path.starts_with("data") || field.path.starts_with("stringData") {
+                (field.before, field.after) = (HIDDEN.into(), HIDDEN.into());
+            }
+        }
+    }
     let yaml = |value: &Option<Value>| value.as_ref().map(manifest::to_yaml).unwrap_or_default();
     let text = |field: &Value| field.as_str().unwrap_or("").to_owned();
     Some(Change {
+        api_version: text(&identity["apiVersion"]),
         kind: text(&identity["kind"]),
         namespace: text(&identity["metadata"]["namespace"]),
         name: text(&identity["metadata"]["name"]),
@@ -142,6 +156,19 @@ fn essence(object: &Value) -> Value {
         }
     }
     object
+}
+
+/// What stands in place of a secret's value.
+const HIDDEN: &str = "(hidden)";
+
+/// A secret is not for an audience.
+fn hide_values(secret: &mut Value) {
+    for part in ["data", "stringData"] {
+        let values = secret.get_mut(part).and_then(Value::as_object_mut);
+        for value in values.into_iter().flat_map(|fields| fields.values_mut()) {
+            *value = HIDDEN.into();
+        }
+    }
 }
 
 fn collect(path: &str, old: &Value, new: &Value, changes: &mut Vec<FieldChange>) {
@@ -253,6 +280,15 @@ mod tests {
             .count();
         assert_eq!(old, 2);
         assert_eq!(change.object(), "HTTPRoute faces/smiley-canary");
+    }
+
+    #[test]
+    fn what_a_secret_keeps_is_not_told() {
+        let secret = |value: &str| json!({"kind": "Secret", "metadata": {"name": "s"}, "data": {"password": value}});
+        let change = compare(Some(&secret("aHVzaA==")), Some(&secret("c2VjcmV0"))).unwrap();
+        assert!(!format!("{change:?}").contains("aHVzaA"), "{change:?}");
+        assert_eq!(change.fields[0].path, "data.password");
+        assert_eq!(change.verb, Verb::Changed);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! All waiting of a show happens here. A mode chooses who presses the keys ([`Pilot`]), which clock
 //! runs and where the screen goes ([`Output`]); nothing else.
 
+mod afterwards;
 mod ready;
 mod world;
 
@@ -17,14 +18,37 @@ use crate::clock::Clock;
 use crate::engine::{Above, Effect, Engine, Event, Intent, Outcome, State};
 use crate::input;
 
+pub use afterwards::Afterwards;
 pub use world::{Cast, Stage, Stand, World};
 
 /// Who presses the keys.
 pub enum Pilot {
     /// A presenter.
     Keyboard(EventStream),
-    /// Nobody: whatever waits goes on, after a time to read.
-    Auto(fn(&State) -> Duration),
+    /// Nobody: a key is pressed each time that the show waits.
+    Auto(Box<dyn Fn(&State) -> Press>),
+}
+
+impl Pilot {
+    /// Whatever waits goes on, after a time to read.
+    pub fn reading(time: fn(&State) -> Duration) -> Self {
+        Pilot::Auto(Box::new(move |state| {
+            Press::new(time(state), Intent::Enter)
+        }))
+    }
+}
+
+/// A key that nobody presses.
+pub struct Press {
+    after: Duration,
+    intent: Intent,
+}
+
+impl Press {
+    /// A key, after a pause.
+    pub fn new(after: Duration, intent: Intent) -> Self {
+        Press { after, intent }
+    }
 }
 
 /// Where a show goes: a screen, a cast, a report.
@@ -86,6 +110,7 @@ pub async fn drive(
         outputs,
     };
     let outcome = show.play(first, &mut world).await;
+    world.wind_up().await;
     world.close().await;
     outcome
 }
@@ -132,14 +157,14 @@ impl Show {
                 draw(&mut outputs, &clock, &mut engine)?;
                 return Ok(outcome);
             }
-            if let Pilot::Auto(reading_time) = &pilot {
+            if let Pilot::Auto(key) = &pilot {
                 // What a viewer reads in the pause has to be there before it is counted.
                 if is_stale && engine.state().is_waiting() {
                     draw(&mut outputs, &clock, &mut engine)?;
                     drawn = clock.viewer_time();
                     is_stale = false;
                 }
-                press(&engine, &clock, &sender, *reading_time, &mut pressed_at);
+                press(&engine, &clock, &sender, key, &mut pressed_at);
             }
             let event = tokio::select! {
                 event = next(&mut events) => event,
@@ -243,12 +268,12 @@ async fn key(pilot: &mut Pilot, engine: &Engine) -> Key {
     }
 }
 
-/// Presses Enter for a show without a presenter, once for each time that it waits.
+/// Presses a key for a show without a presenter, once for each time that it waits.
 fn press(
     engine: &Engine,
     clock: &Clock,
     sender: &UnboundedSender<Event>,
-    reading_time: fn(&State) -> Duration,
+    key: &dyn Fn(&State) -> Press,
     pressed_at: &mut Option<usize>,
 ) {
     let waits = engine.waits();
@@ -256,9 +281,10 @@ fn press(
         return;
     }
     *pressed_at = Some(waits);
-    let (clock, sender, length) = (clock.clone(), sender.clone(), reading_time(engine.state()));
+    let (clock, sender) = (clock.clone(), sender.clone());
+    let Press { after, intent } = key(engine.state());
     tokio::spawn(async move {
-        clock.pause(length).await;
-        let _ = sender.send(Event::Intent(Intent::Enter));
+        clock.pause(after).await;
+        let _ = sender.send(Event::Intent(intent));
     });
 }

@@ -238,6 +238,9 @@ impl Engine {
     }
 
     fn intent(&mut self, intent: Intent) {
+        if intent == Intent::Leave {
+            return self.quit();
+        }
         match (self.state.overlay, &intent) {
             (Overlay::Quit, Intent::Yes | Intent::Quit) => return self.quit(),
             (Overlay::Quit, _) => {
@@ -273,7 +276,7 @@ impl Engine {
             Intent::Help => self.state.overlay = Overlay::Help,
             Intent::Notes => self.state.overlay = Overlay::Notes,
             Intent::Quit => self.state.overlay = Overlay::Quit,
-            Intent::Yes => {}
+            Intent::Yes | Intent::Leave => {}
             Intent::Close => {
                 self.state.blank = false;
                 self.state.zoomed = false;

@@ -6,6 +6,7 @@ pub mod plan;
 pub mod present;
 pub mod record;
 pub mod rehearse;
+mod screenshot;
 mod show;
 
 use std::ffi::OsString;
@@ -37,6 +38,7 @@ pub async fn run(command: Command) -> Result<Outcome> {
         Command::Present(args) => present::run(args).await,
         Command::Record(args) => record::run(args).await,
         Command::Rehearse(args) => rehearse::run(args).await,
+        Command::Screenshot(args) => screenshot::run(args).await,
     }
 }
 

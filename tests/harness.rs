@@ -298,10 +298,12 @@ pub fn skipped(what: &str, why: &str) {
     }
 }
 
-/// Copies a directory's files.
+/// Copies a directory's files, without those of directories in it.
 pub fn copy_files(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).unwrap() {
         let entry = entry.unwrap();
-        std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        if entry.path().is_file() {
+            std::fs::copy(entry.path(), to.join(entry.file_name())).unwrap();
+        }
     }
 }

@@ -3,11 +3,13 @@
 mod apiserver;
 mod casts;
 mod cli;
+mod contexts;
 mod dataplane;
 mod demos;
 mod harness;
 mod kubectl;
 mod language;
+mod scenes;
 mod screens;
 mod terminal;
 mod tidy;

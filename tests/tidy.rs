@@ -12,6 +12,8 @@ const PURE: &[&str] = &[
     "cast",
     "condition",
     "plan",
+    "report",
+    "svg",
     "diff",
     "terminal",
     "manifest",

@@ -1,7 +1,7 @@
 //! What a show stands on once its cluster does: shells, a client, the sampler.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -133,6 +133,16 @@ impl Ready {
             _bin: bin,
             target,
         })
+    }
+
+    /// True on a cluster that is not ours.
+    pub(super) fn is_foreign(&self) -> bool {
+        self.target.is_foreign
+    }
+
+    /// The kubeconfig that leads to the cluster.
+    pub(super) fn kubeconfig(&self) -> &Path {
+        &self.target.kubeconfig
     }
 
     /// The shell of the innermost script.

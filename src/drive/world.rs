@@ -14,6 +14,7 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use super::afterwards::{Afterwards, Created};
 use super::ready::{Ready, Users, lock};
 use crate::clock::Clock;
 use crate::cluster::{Target, kinds, predict, server_side};
@@ -74,6 +75,8 @@ pub struct Cast {
     pub prologue: Vec<String>,
     /// What is read besides scripts that scripts play.
     pub extras: Extras,
+    /// What becomes of the cluster at the end.
+    pub afterwards: Afterwards,
 }
 
 /// The world that a show acts on.
@@ -84,6 +87,8 @@ pub struct World {
     /// Probes, watches and applies that are under way.
     probes: HashMap<Id, JoinSet<()>>,
     users: watch::Sender<Users>,
+    afterwards: Afterwards,
+    created: Created,
     /// Typed before there was a shell.
     early: Arc<Mutex<Vec<u8>>>,
     tasks: JoinSet<()>,
@@ -96,6 +101,7 @@ impl World {
     pub fn new(cast: Cast, clock: Clock, events: UnboundedSender<Event>, stage: Stage) -> Self {
         let (stands, ready) = watch::channel(None);
         let (users, shown) = watch::channel(vec![None]);
+        let afterwards = cast.afterwards;
         let mut tasks = JoinSet::new();
         let (sender, began) = (events.clone(), clock.began());
         tasks.spawn(async move {
@@ -119,9 +125,31 @@ impl World {
             ready,
             probes: HashMap::new(),
             users,
+            afterwards,
+            created: Created::default(),
             early: Arc::default(),
             tasks,
             route_created: None,
+        }
+    }
+
+    /// Does with the cluster what is to be done at the end.
+    pub async fn wind_up(&mut self) {
+        let Some(ready) = self.ready.borrow().clone() else {
+            return;
+        };
+        match self.afterwards {
+            Afterwards::CleanUp if ready.is_foreign() => {
+                if let Err(error) = self.created.delete(&ready.client).await {
+                    eprintln!("footlights: cleaning up: {error:#}");
+                }
+            }
+            Afterwards::Stay if !ready.is_foreign() => {
+                let kubeconfig = ready.kubeconfig().display();
+                eprintln!("footlights: the cluster runs on until Ctrl-C: KUBECONFIG={kubeconfig}");
+                crate::mode::terminated().await;
+            }
+            _ => {}
         }
     }
 
@@ -148,6 +176,7 @@ impl World {
     /// second. A route's age has a resolution of one second and breaks ties of precedence, so two
     /// routes of one second would have an order that no presenter sees.
     pub fn notice(&mut self, event: &Event) {
+        self.created.notice(event);
         if let Event::Changed(change) = event
             && change.verb == Verb::Created
             && change.kind.ends_with("Route")

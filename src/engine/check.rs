@@ -17,7 +17,7 @@ use crate::script::{Expectation, Location};
 /// Requests in flight of an expectation …
 const MANY: usize = 128;
 /// … and of one about times.
-const FEW: usize = 16;
+const FEW: usize = 24;
 
 /// What is waited for: expectations that take time.
 pub(super) enum Judging {
@@ -75,8 +75,9 @@ impl Engine {
     /// sampling takes most of a rehearsal's time.
     fn expect_traffic(&mut self, check: Check, traffic: Traffic, scope: Scope) -> Flow {
         let now = self.state.now;
-        // Under the load of many requests at once, times would be the load's.
-        let is_of_times = |traffic: &Traffic| matches!(traffic, Traffic::Latency { .. });
+        // Under the load of many requests at once, times and timeouts would be the load's.
+        let is_of_times =
+            |traffic: &Traffic| matches!(traffic, Traffic::Latency { .. } | Traffic::Status { .. });
         let of_times = is_of_times(&traffic);
         let mut claims = Vec::new();
         let mut asked = Vec::new();

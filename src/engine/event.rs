@@ -78,6 +78,8 @@ pub enum Intent {
     Notes,
     /// Leave: asks.
     Quit,
+    /// Leave at once.
+    Leave,
     /// Yes.
     Yes,
     /// Close whatever is open.

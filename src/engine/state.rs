@@ -325,6 +325,14 @@ impl State {
         })
     }
 
+    /// True if the step on the screen has not run.
+    pub fn is_before_a_command(&self) -> bool {
+        matches!(
+            self.phase,
+            Phase::Waiting(Wait::BeforeCommand | Wait::BeforeDanger)
+        )
+    }
+
     /// True if the presenter has the word.
     pub fn is_waiting(&self) -> bool {
         matches!(self.phase, Phase::Waiting(_))

@@ -13,7 +13,7 @@ use anyhow::{Result, bail};
 use super::{Outcome as ExitOutcome, show};
 use crate::cli;
 use crate::clock::{Clock, Pace};
-use crate::drive::{Output, Pilot, drive};
+use crate::drive::{Afterwards, Output, Pilot, drive};
 use crate::engine::{Block, OnFailure, Outcome, Settings, State, Typing, Visible};
 use crate::shell::Input;
 
@@ -40,9 +40,11 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
     };
     let outcome = drive(
         loaded.engine(settings),
-        Pilot::Auto(|_| Duration::ZERO),
+        Pilot::reading(|_| Duration::ZERO),
         Clock::new(Pace::Skipping),
-        loaded.cast(Input::Nobody, &args.on).await?,
+        loaded
+            .cast(Input::Nobody, &args.on, Afterwards::Leave)
+            .await?,
         vec![Box::new(Printer::default())],
     )
     .await?;

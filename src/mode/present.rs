@@ -17,7 +17,7 @@ use ratatui::layout::Rect;
 use super::{Outcome as ExitOutcome, plain, rehearse, show};
 use crate::cli;
 use crate::clock::{Clock, Pace};
-use crate::drive::{Output, Pilot, Stage, drive};
+use crate::drive::{Afterwards, Output, Pilot, Stage, drive};
 use crate::engine::{Above, GRACE, OnFailure, Outcome, Settings, State, Typing};
 use crate::shell::Input;
 use crate::theme::Theme;
@@ -71,7 +71,9 @@ pub async fn run(args: cli::Present) -> Result<ExitOutcome> {
         show::say_which_cluster();
     }
     let engine = loaded.engine(settings);
-    let cast = loaded.cast(Input::Terminal, &args.on).await?;
+    let cast = loaded
+        .cast(Input::Terminal, &args.on, Afterwards::Leave)
+        .await?;
     let screen = Screen::open(View::new(theme))?;
     let outcome = drive(
         engine,

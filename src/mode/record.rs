@@ -16,7 +16,7 @@ use super::{Outcome as ExitOutcome, show};
 use crate::cast::{self, Header};
 use crate::cli;
 use crate::clock::{Clock, Pace};
-use crate::drive::{Output, Pilot, Stage, drive};
+use crate::drive::{Afterwards, Output, Pilot, Stage, drive};
 use crate::engine::{Above, Block, OnFailure, Outcome, Settings, State, Typing, Wait};
 use crate::shell::Input;
 use crate::theme::Theme;
@@ -31,7 +31,7 @@ pub async fn run(args: cli::Record) -> Result<ExitOutcome> {
         &args.on,
     )?;
     let theme = Theme::named(&args.theme)?;
-    let file = open(&args.output, args.force)?;
+    let file = create(&args.output, args.force)?;
     let settings = Settings {
         on_failure: OnFailure::Stop,
         typing: Typing::Human,
@@ -40,7 +40,9 @@ pub async fn run(args: cli::Record) -> Result<ExitOutcome> {
     };
     let engine = loaded.engine(settings);
     let title = engine.state().title.clone();
-    let cast = loaded.cast(Input::Nobody, &args.on).await?;
+    let cast = loaded
+        .cast(Input::Nobody, &args.on, Afterwards::Leave)
+        .await?;
     let recorder = Recorder::new(file, args.size, &title, View::new(theme))?;
     let clock = Clock::new(if args.fast {
         Pace::Skipping
@@ -49,7 +51,7 @@ pub async fn run(args: cli::Record) -> Result<ExitOutcome> {
     });
     let outcome = drive(
         engine,
-        Pilot::Auto(reading_time),
+        Pilot::reading(reading_time),
         clock,
         cast,
         vec![Box::new(recorder)],
@@ -71,7 +73,8 @@ pub async fn run(args: cli::Record) -> Result<ExitOutcome> {
     }
 }
 
-fn open(path: &Path, force: bool) -> Result<File> {
+/// A new file; an old one only if that is meant.
+pub(super) fn create(path: &Path, force: bool) -> Result<File> {
     let mut options = OpenOptions::new();
     options.write(true);
     if force {

@@ -1,18 +1,49 @@
 //! `footlights rehearse`: scripts unattended, a line a step, an exit code.
 
+use std::cell::RefCell;
 use std::io::Write;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
 use super::Outcome as ExitOutcome;
 use super::show::{self, Loaded};
 use crate::cli::{self, Format};
 use crate::clock::{Clock, Pace};
-use crate::drive::{Output, Pilot, drive};
-use crate::engine::{Check, OnFailure, Outcome, Settings, State, StepResult, Typing};
+use crate::drive::{Afterwards, Output, Pilot, drive};
+use crate::engine::{OnFailure, Outcome, Settings, State, StepResult, Typing};
+use crate::report::junit::Suite;
+use crate::report::{self, junit};
 use crate::shell::Input;
+
+/// A script that was rehearsed.
+struct Rehearsed {
+    script: Arc<str>,
+    outcome: Outcome,
+    results: Vec<StepResult>,
+    seconds: f64,
+}
+
+impl Rehearsed {
+    fn is_good(&self) -> bool {
+        self.outcome == Outcome::Finished
+            && self.results.iter().all(|r| report::failure(r).is_none())
+    }
+
+    fn to_json(&self) -> Value {
+        let steps: Vec<Value> = self.results.iter().map(report::step_json).collect();
+        let mut json = json!({"script": &*self.script, "ok": self.is_good(),
+                              "seconds": self.seconds, "steps": steps});
+        if let Outcome::Failed { location, reason } = &self.outcome {
+            json["reason"] = json!(format!("{location}: {reason}"));
+        }
+        json
+    }
+}
 
 /// Rehearses each script in turn; every one is read before the first is run.
 pub async fn run(args: cli::Rehearse) -> Result<ExitOutcome> {
@@ -21,26 +52,44 @@ pub async fn run(args: cli::Rehearse) -> Result<ExitOutcome> {
         .iter()
         .map(|path| show::load(Some(path), &args.args, &args.demosh, &args.on))
         .collect::<Result<Vec<Loaded>>>()?;
-    let mut reports = Vec::new();
-    let mut steps = 0;
-    let mut good = true;
+    // A report that cannot be written is told before an hour of rehearsal.
+    if let Some(path) = &args.junit {
+        write_junit(path, &[])?;
+    }
+    let mut rehearsed = Vec::new();
     for script in loaded {
-        let (report, ran) = rehearse(&script, &args).await?;
-        good &= report["ok"] == true;
-        steps += ran;
-        reports.push(report);
+        rehearsed.push(rehearse(&script, &args).await?);
+        if let Some(path) = &args.junit {
+            write_junit(path, &rehearsed)?;
+        }
     }
+    let is_good = rehearsed.iter().all(Rehearsed::is_good);
     if args.format == Format::Json {
-        println!("{}", json!({"ok": good, "scripts": reports}));
+        let scripts: Vec<Value> = rehearsed.iter().map(Rehearsed::to_json).collect();
+        println!("{}", json!({"ok": is_good, "scripts": scripts}));
     }
-    if !good {
+    if !is_good {
         return Ok(ExitOutcome::ShowFailed);
     }
-    if steps == 0 {
+    if rehearsed.iter().all(|script| script.results.is_empty()) {
         eprintln!("footlights: no step was run: is there a ```bash fence in the script?");
         return Ok(ExitOutcome::NotStarted);
     }
     Ok(ExitOutcome::Good)
+}
+
+fn write_junit(path: &Path, rehearsed: &[Rehearsed]) -> Result<()> {
+    let suites: Vec<Suite<'_>> = rehearsed
+        .iter()
+        .map(|script| Suite {
+            script: &script.script,
+            outcome: &script.outcome,
+            results: &script.results,
+            seconds: script.seconds,
+        })
+        .collect();
+    std::fs::write(path, junit::write(&suites))
+        .with_context(|| format!("writing the report {}", path.display()))
 }
 
 /// The arguments of a rehearsal of the bundled tour.
@@ -50,22 +99,32 @@ pub fn of_the_tour() -> cli::Rehearse {
         args: Vec::new(),
         format: Format::Text,
         step_timeout: 120,
+        junit: None,
+        keep_going: false,
+        keep: false,
         on: cli::On::default(),
         demosh: cli::Demosh::default(),
     }
 }
 
-async fn rehearse(loaded: &Loaded, args: &cli::Rehearse) -> Result<(Value, usize)> {
+async fn rehearse(loaded: &Loaded, args: &cli::Rehearse) -> Result<Rehearsed> {
     let settings = Settings {
-        on_failure: OnFailure::Stop,
+        on_failure: match args.keep_going {
+            true => OnFailure::GoOn,
+            false => OnFailure::Stop,
+        },
         typing: Typing::Instant,
         step_timeout: Some(Duration::from_secs(args.step_timeout)),
         grace: Duration::ZERO,
     };
     let engine = loaded.engine(settings);
-    let cast = loaded.cast(Input::Nobody, &args.on).await?;
+    let afterwards = match args.keep {
+        true => Afterwards::Stay,
+        false => Afterwards::CleanUp,
+    };
+    let cast = loaded.cast(Input::Nobody, &args.on, afterwards).await?;
     let clock = Clock::new(Pace::Skipping);
-    let results = std::rc::Rc::<std::cell::RefCell<Vec<StepResult>>>::default();
+    let results = Rc::<RefCell<Vec<StepResult>>>::default();
     let report = Report {
         told: 0,
         told_checks: 0,
@@ -77,25 +136,28 @@ async fn rehearse(loaded: &Loaded, args: &cli::Rehearse) -> Result<(Value, usize
     }
     let outcome = drive(
         engine,
-        Pilot::Auto(|_| Duration::ZERO),
+        Pilot::reading(|_| Duration::ZERO),
         clock.clone(),
         cast,
         vec![Box::new(report)],
     )
     .await?;
-    let seconds = clock.elapsed().as_secs_f64();
-    let results = results.take();
+    let rehearsed = Rehearsed {
+        script: loaded.script.file.clone(),
+        outcome,
+        results: results.take(),
+        seconds: clock.elapsed().as_secs_f64(),
+    };
     if args.format == Format::Text {
-        println!("{}", summary(&outcome, &results, seconds));
+        let Rehearsed {
+            outcome,
+            results,
+            seconds,
+            ..
+        } = &rehearsed;
+        println!("{}", report::summary(outcome, results, *seconds));
     }
-    let good = outcome == Outcome::Finished;
-    let steps: Vec<Value> = results.iter().map(|r| step_json(r, &outcome)).collect();
-    let mut report =
-        json!({"script": &*loaded.script.file, "ok": good, "seconds": seconds, "steps": steps});
-    if let Outcome::Failed { location, reason } = &outcome {
-        report["reason"] = json!(format!("{location}: {reason}"));
-    }
-    Ok((report, results.len()))
+    Ok(rehearsed)
 }
 
 /// Prints each step as it ends.
@@ -103,7 +165,7 @@ struct Report {
     told: usize,
     told_checks: usize,
     format: Format,
-    results: std::rc::Rc<std::cell::RefCell<Vec<StepResult>>>,
+    results: Rc<RefCell<Vec<StepResult>>>,
 }
 
 impl Output for Report {
@@ -112,14 +174,18 @@ impl Output for Report {
             let mut out = std::io::stdout().lock();
             while let Some(result) = state.results.get(self.told) {
                 if self.told_checks == 0 {
-                    writeln!(out, "{}", step_line(result))?;
+                    writeln!(out, "{}", report::step_line(result))?;
+                    if let (Some(reason), None) = (&result.failed, &state.outcome) {
+                        let tail = report::tail(result);
+                        writeln!(out, "    {}: {reason}{tail}", result.location)?;
+                    }
                     self.told_checks = 1;
                 }
                 while let Some(check) = result.checks.get(self.told_checks - 1) {
                     if check.holds.is_none() && state.outcome.is_none() {
                         return Ok(());
                     }
-                    writeln!(out, "{}", check_line(check))?;
+                    writeln!(out, "{}", report::check_line(check))?;
                     self.told_checks += 1;
                 }
                 let has_next = self.told + 1 < state.results.len();
@@ -136,90 +202,4 @@ impl Output for Report {
         }
         Ok(())
     }
-}
-
-fn step_line(result: &StepResult) -> String {
-    let mark = if result.failed.is_some() {
-        "✗"
-    } else {
-        "✓"
-    };
-    let text = result.text.lines().next().unwrap_or("");
-    let more = if result.text.lines().count() > 1 {
-        " …"
-    } else {
-        ""
-    };
-    format!(
-        "  {mark} {:>6.2}s  exit {:<3}  {text}{more}",
-        result.took.as_secs_f64(),
-        result.status
-    )
-}
-
-fn check_line(check: &Check) -> String {
-    let mark = match check.holds {
-        Some(true) => "✓",
-        Some(false) => "✗",
-        None => "·",
-    };
-    format!(
-        "    {mark} {:>6.2}s  expect {}: {}",
-        check.took.as_secs_f64(),
-        check.text,
-        check.observed
-    )
-}
-
-fn summary(outcome: &Outcome, results: &[StepResult], seconds: f64) -> String {
-    match outcome {
-        Outcome::Finished => {
-            let checks: usize = results.iter().map(|r| r.checks.len()).sum();
-            let steps = match results.len() {
-                1 => "1 step".to_owned(),
-                steps => format!("{steps} steps"),
-            };
-            format!("good: {steps}, {checks} expectations, {seconds:.1} s")
-        }
-        Outcome::Quit => "stopped before its end".to_owned(),
-        Outcome::Failed { location, reason } => {
-            let mut text = format!("FAILED at {location}: {reason}");
-            if let Some(result) = results.last().filter(|r| r.failed.is_some()) {
-                for line in &result.tail {
-                    text += &format!("\n  | {line}");
-                }
-            }
-            text
-        }
-    }
-}
-
-fn step_json(result: &StepResult, outcome: &Outcome) -> Value {
-    let checks: Vec<Value> = result
-        .checks
-        .iter()
-        .map(|check| {
-            let (text, ok, seconds) = (&check.text, check.holds, check.took.as_secs_f64());
-            match check.seen {
-                Some(seen) => json!({"text": text, "ok": ok, "observed": seen.value,
-                    "low": seen.low, "high": seen.high, "n": seen.n, "seconds": seconds}),
-                None => json!({"text": text, "ok": ok, "observed": check.observed,
-                    "low": null, "high": null, "n": null, "seconds": seconds}),
-            }
-        })
-        .collect();
-    let changes: Vec<String> = result
-        .changes
-        .iter()
-        .map(|c| format!("{} {}", c.object(), c.verb.word()))
-        .collect();
-    let broken = result.checks.iter().find(|c| c.holds == Some(false));
-    let reason = match (&result.failed, broken, outcome) {
-        (Some(reason), ..) => Some(reason.clone()),
-        (None, Some(_), Outcome::Failed { reason, .. }) => Some(reason.clone()),
-        _ => None,
-    };
-    json!({"file": &*result.location.file, "line": result.location.line, "section": result.section,
-           "text": result.text, "status": result.status, "seconds": result.took.as_secs_f64(),
-           "ok": reason.is_none(), "reason": reason, "changes": changes, "expects": checks})
 }

@@ -8,7 +8,7 @@ use anyhow::{Context, Result, bail};
 use crate::cli;
 use crate::cluster::Target;
 use crate::cluster::context::{self, Trust};
-use crate::drive::{Cast, Stand};
+use crate::drive::{Afterwards, Cast, Stand};
 use crate::embedded::profile::Profile;
 use crate::engine::{Engine, Ground, Settings};
 use crate::load::{self, Extras, Init, Request};
@@ -253,7 +253,7 @@ impl Loaded {
     }
 
     /// The cast that it needs. A context is looked at first, and asked about if it is new.
-    pub async fn cast(&self, input: Input, on: &cli::On) -> Result<Cast> {
+    pub async fn cast(&self, input: Input, on: &cli::On, afterwards: Afterwards) -> Result<Cast> {
         let mut environment = vec![(DEPTH.to_owned(), (depth() + 1).to_string())];
         if input == Input::Nobody {
             let pagers = ["PAGER", "GIT_PAGER", "BAT_PAGER"];
@@ -285,6 +285,7 @@ impl Loaded {
             environment,
             prologue: self.script.prologue(),
             extras: self.extras,
+            afterwards,
         })
     }
 }

@@ -110,7 +110,15 @@ pub fn nested_script(text: &str) -> Option<&str> {
 }
 
 /// Words that are modes of the command line and no scripts.
-pub const MODES: [&str; 6] = ["present", "rehearse", "record", "plan", "cluster", "help"];
+pub const MODES: [&str; 7] = [
+    "present",
+    "rehearse",
+    "record",
+    "plan",
+    "cluster",
+    "screenshot",
+    "help",
+];
 
 /// True if an operator of the shell stands outside quotes.
 fn has_operator(text: &str) -> bool {

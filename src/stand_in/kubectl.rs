@@ -1,8 +1,10 @@
 //! A stand-in for `kubectl` on the kube crate, for machines without the real one.
 
+mod print;
+
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -13,9 +15,10 @@ use kube::discovery::{ApiResource, Discovery, Scope};
 use serde_json::{Value, json};
 
 use crate::cluster;
-use crate::cluster::apply::{Mode, apply};
+use crate::cluster::apply::{Mode, api_of, apply};
 use crate::manifest;
 use crate::mode::Outcome;
+use print::{formatted, printed};
 
 /// Footlights' stand-in for kubectl: it knows the commands of the bundled demos.
 #[derive(Debug, Parser)]
@@ -48,9 +51,16 @@ enum Command {
     /// Delete objects.
     Delete {
         /// `KIND NAME…` or `KIND/NAME…`.
-        #[arg(required = true)]
+        #[arg(required_unless_present = "files")]
         objects: Vec<String>,
+        /// Manifests of what is deleted.
+        #[arg(short = 'f', long = "filename")]
+        files: Vec<PathBuf>,
     },
+    /// Put annotations on an object.
+    Annotate(Mark),
+    /// Put labels on an object.
+    Label(Mark),
     /// Set a number of replicas.
     Scale {
         /// `KIND/NAME`.
@@ -68,6 +78,13 @@ enum Command {
     },
     /// Show versions.
     Version,
+}
+
+#[derive(Debug, Args)]
+struct Mark {
+    /// `KIND NAME KEY=VALUE…`.
+    #[arg(required = true, num_args = 3..)]
+    words: Vec<String>,
 }
 
 #[derive(Debug, Args)]
@@ -93,7 +110,7 @@ pub async fn run(args: Vec<OsString>) -> Result<Outcome> {
         Err(error) => {
             let _ = error.print();
             eprintln!(
-                "the stand-in knows apply, create namespace, delete, get, rollout status, scale and version"
+                "the stand-in knows annotate, apply, create namespace, delete, get, label, rollout status, scale and version"
             );
             return Ok(Outcome::ShowFailed);
         }
@@ -108,6 +125,17 @@ pub async fn run(args: Vec<OsString>) -> Result<Outcome> {
             }
         },
     }
+}
+
+/// The objects of a manifest file, or of standard input.
+fn documents(file: &Path) -> Result<Vec<manifest::Document>> {
+    let text = match file.to_str() {
+        Some("-") => std::io::read_to_string(std::io::stdin())?,
+        _ => {
+            std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?
+        }
+    };
+    manifest::parse(&text).map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))
 }
 
 fn in_kubectls_words(error: &anyhow::Error) -> String {
@@ -142,7 +170,9 @@ impl Kubectl {
             Command::Apply { files } => self.apply(&files).await,
             Command::Create { kind, name } => self.create(&kind, &name).await,
             Command::Get(get) => self.get(&get).await,
-            Command::Delete { objects } => self.delete(&objects).await,
+            Command::Delete { objects, files } => self.delete(&objects, &files).await,
+            Command::Annotate(mark) => self.mark(&mark, "annotations", "annotated").await,
+            Command::Label(mark) => self.mark(&mark, "labels", "labeled").await,
             Command::Scale { object, replicas } => self.scale(&object, replicas).await,
             Command::Rollout { action, object } => self.rollout(&action, &object).await,
             Command::Version => self.version().await,
@@ -151,14 +181,7 @@ impl Kubectl {
 
     async fn apply(&self, files: &[PathBuf]) -> Result<()> {
         for file in files {
-            let text = match file.to_str() {
-                Some("-") => std::io::read_to_string(std::io::stdin())?,
-                _ => std::fs::read_to_string(file)
-                    .with_context(|| format!("reading {}", file.display()))?,
-            };
-            let documents = manifest::parse(&text)
-                .map_err(|error| anyhow::anyhow!("{}: {error}", file.display()))?;
-            for document in documents {
+            for document in documents(file)? {
                 let object = &document.object;
                 let applied = apply(
                     &self.client,
@@ -261,18 +284,56 @@ impl Kubectl {
         }
     }
 
-    async fn delete(&self, words: &[String]) -> Result<()> {
+    async fn delete(&self, words: &[String], files: &[PathBuf]) -> Result<()> {
         for (kind, names) in objects(words)? {
             if names.is_empty() {
                 bail!("name what to delete: `kubectl delete {kind} NAME`");
             }
             let (api, resource) = self.api(&kind, Some(&self.namespace))?;
             for name in names {
-                api.delete(&name, &DeleteParams::background()).await?;
-                let kind = slashed(&resource.group, &resource.kind, "");
-                println!("{} \"{name}\" deleted", kind.trim_end_matches('/'));
+                self.delete_one(&api, &resource, &name).await?;
             }
         }
+        for file in files {
+            for document in documents(file)? {
+                let object = &document.object;
+                let (api, resource) =
+                    api_of(&self.client, &self.discovery, object, &self.namespace)?;
+                let name = object["metadata"]["name"].as_str().unwrap_or("");
+                self.delete_one(&api, &resource, name).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn delete_one(
+        &self,
+        api: &Api<DynamicObject>,
+        resource: &ApiResource,
+        name: &str,
+    ) -> Result<()> {
+        api.delete(name, &DeleteParams::background()).await?;
+        let kind = slashed(&resource.group, &resource.kind, "");
+        println!("{} \"{name}\" deleted", kind.trim_end_matches('/'));
+        Ok(())
+    }
+
+    /// Labels or annotates an object.
+    async fn mark(&self, Mark { words }: &Mark, field: &str, done: &str) -> Result<()> {
+        let [kind, name, pairs @ ..] = &words[..] else {
+            bail!("name what to mark: KIND NAME KEY=VALUE");
+        };
+        let (api, resource) = self.api(kind, Some(&self.namespace))?;
+        let mut patch = json!({"metadata": {field: {}}});
+        for pair in pairs {
+            let (key, value) = pair
+                .split_once('=')
+                .with_context(|| format!("`{pair}` is no KEY=VALUE"))?;
+            patch["metadata"][field][key] = json!(value);
+        }
+        api.patch(name, &PatchParams::default(), &Patch::Merge(&patch))
+            .await?;
+        println!("{} {done}", slashed(&resource.group, &resource.kind, name));
         Ok(())
     }
 
@@ -454,140 +515,9 @@ fn unfinished(deployment: &Value) -> Option<String> {
     }
 }
 
-/// A table as text, in columns that are three blanks apart.
-fn printed(table: &Value, wide: bool, namespaces: bool) -> String {
-    let list = |value: &Value| value.as_array().cloned().unwrap_or_default();
-    let columns = list(&table["columnDefinitions"]);
-    let shown: Vec<usize> = (0..columns.len())
-        .filter(|i| wide || columns[*i]["priority"].as_i64().unwrap_or(0) == 0)
-        .collect();
-    let mut rows: Vec<Vec<String>> = vec![
-        shown
-            .iter()
-            .map(|i| columns[*i]["name"].as_str().unwrap_or("").to_uppercase())
-            .collect(),
-    ];
-    for row in list(&table["rows"]) {
-        rows.push(shown.iter().map(|i| cell(&row["cells"][*i])).collect());
-    }
-    if namespaces {
-        rows[0].insert(0, "NAMESPACE".to_owned());
-        for (row, source) in rows[1..].iter_mut().zip(list(&table["rows"])) {
-            row.insert(0, cell(&source["object"]["metadata"]["namespace"]));
-        }
-    }
-    if rows.len() == 1 {
-        return "No resources found.\n".to_owned();
-    }
-    let widths: Vec<usize> = (0..rows[0].len())
-        .map(|i| {
-            rows.iter()
-                .map(|row| row[i].chars().count())
-                .max()
-                .unwrap_or(0)
-        })
-        .collect();
-    let mut text = String::new();
-    for row in rows {
-        let cells: Vec<String> = row
-            .iter()
-            .zip(&widths)
-            .map(|(cell, width)| format!("{cell:<width$}"))
-            .collect();
-        text += cells.join("   ").trim_end();
-        text.push('\n');
-    }
-    text
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => String::new(),
-        Value::String(text) => text.clone(),
-        other => other.to_string(),
-    }
-}
-
-fn formatted(value: &Value, output: &str, resource: &ApiResource) -> Result<String> {
-    if let Some(path) = output.strip_prefix("jsonpath=") {
-        return jsonpath(value, path);
-    }
-    match output {
-        "yaml" => Ok(manifest::to_yaml(value)),
-        "json" => Ok(format!("{}\n", serde_json::to_string_pretty(value)?)),
-        "name" => {
-            let one = vec![value.clone()];
-            let items = value["items"].as_array().unwrap_or(&one);
-            Ok(items
-                .iter()
-                .map(|item| {
-                    let name = item["metadata"]["name"].as_str().unwrap_or("");
-                    slashed(&resource.group, &resource.kind, name) + "\n"
-                })
-                .collect())
-        }
-        other => bail!("the stand-in has no output format \"{other}\""),
-    }
-}
-
-/// The plain part of kubectl's JSONPath: `{.a.b[0].c}` and `{.items[*].x}`.
-fn jsonpath(value: &Value, template: &str) -> Result<String> {
-    let mut text = String::new();
-    let mut rest = template;
-    while let Some(start) = rest.find('{') {
-        text += &rest[..start];
-        let end = rest[start..]
-            .find('}')
-            .context("the jsonpath template has no closing brace")?;
-        let path = rest[start + 1..start + end].trim();
-        rest = &rest[start + end + 1..];
-        if !path.starts_with('.') || path.contains(['?', '@']) {
-            bail!("the stand-in knows jsonpath such as {{.a.b[0].c}} only, not {{{path}}}");
-        }
-        let mut values = vec![value];
-        for part in path
-            .split(['.', '['])
-            .map(|p| p.trim_end_matches(']'))
-            .filter(|p| !p.is_empty())
-        {
-            values = values
-                .into_iter()
-                .flat_map(|v| match part {
-                    "*" => v.as_array().map(|a| a.iter().collect()).unwrap_or_default(),
-                    _ => {
-                        let found = match part.parse::<usize>() {
-                            Ok(index) => v.get(index),
-                            Err(_) => v.get(part),
-                        };
-                        found.into_iter().collect::<Vec<_>>()
-                    }
-                })
-                .collect();
-        }
-        let cells: Vec<String> = values.into_iter().map(cell).collect();
-        text += &cells.join(" ");
-    }
-    Ok(text + rest)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn jsonpath_of_the_workshop() {
-        let gateway = json!({"status": {"addresses": [{"value": "127.0.0.1"}]}, "items": [{"a": 1}, {"a": 2}]});
-        for (template, text) in [
-            ("{.status.addresses[0].value}", "127.0.0.1"),
-            ("{ .status.addresses[0].value }", "127.0.0.1"),
-            ("{.items[*].a}!", "1 2!"),
-            ("{.nope}", ""),
-        ] {
-            assert_eq!(jsonpath(&gateway, template).unwrap(), text, "{template}");
-        }
-        assert!(jsonpath(&gateway, "{range .items[*]}").is_err());
-        assert!(jsonpath(&gateway, "{.a").is_err());
-    }
 
     #[test]
     fn objects_are_named_in_both_ways() {
@@ -607,16 +537,5 @@ mod tests {
             [pair("svc", &[]), pair("deploy", &[])]
         );
         assert!(objects(&words("pods deploy/a")).is_err());
-    }
-
-    #[test]
-    fn tables_are_printed_in_columns() {
-        let table = json!({"columnDefinitions": [{"name": "Name"}, {"name": "Ready"}, {"name": "IP", "priority": 1}],
-                           "rows": [{"cells": ["smiley", 1, "x"]}, {"cells": ["a", null, "y"]}]});
-        assert_eq!(
-            printed(&table, false, false),
-            "NAME     READY\nsmiley   1\na\n"
-        );
-        assert!(printed(&table, true, false).contains("IP"));
     }
 }

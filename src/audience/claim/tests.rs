@@ -1,3 +1,5 @@
+//! Claims judged on answers that are made up.
+
 use super::*;
 use crate::audience::Smiley;
 use crate::script::expect::{self, Claim};
