@@ -1,5 +1,8 @@
 # The project's tasks. `just` alone lists them; `pip install rust-just` installs it.
 
+# A step of each of the workshop's scenes.
+picture_steps := "2,3,6,9,11,13,16,17,19,21,22,23,24,26,29,30,31,33,34,35,36,40,41,44,45,49"
+
 _default:
     @just --list
 
@@ -28,6 +31,10 @@ soak:
 # Accept changed screens and plans after looking at them.
 snap:
     INSTA_UPDATE=always cargo test --locked --test footlights -- screens plans
+
+# All pictures of docs/workshop.md, by the program itself.
+pictures:
+    cargo run --release --locked -- screenshot demos/gateway-api --step {{picture_steps}} --force -o 'docs/pictures/workshop-{step}.svg'
 
 # Licences and duplicates, by deny.toml; needs cargo-deny.
 deny:

@@ -30,7 +30,7 @@ pub enum Command {
     Plan(Plan),
     /// Run the embedded cluster alone, until Ctrl-C.
     Cluster(Cluster),
-    /// Run a script unattended up to a step and write its screen as a picture.
+    /// Run a script unattended and write its screen after some steps as pictures.
     Screenshot(Screenshot),
 }
 
@@ -163,10 +163,15 @@ pub struct Screenshot {
     /// Words for the script: `$1`, `$2` …
     #[arg(last = true)]
     pub args: Vec<String>,
-    /// The step whose screen it is, when it has run: the number in the top bar.
-    #[arg(long, value_name = "N")]
-    pub step: usize,
-    /// The picture to write, an SVG.
+    /// The steps whose screens are wanted, when they have run: the numbers in the top bar.
+    #[arg(
+        long = "step",
+        value_name = "N,…",
+        required = true,
+        value_delimiter = ','
+    )]
+    pub steps: Vec<usize>,
+    /// The picture to write, an SVG; `{step}` in its name is the step's number.
     #[arg(short, long, value_name = "FILE")]
     pub output: PathBuf,
     /// The screen's size.

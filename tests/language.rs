@@ -41,7 +41,8 @@ fn commands(events: &[Value], found: &mut Vec<(String, u64, String)>) {
             commands(nested, found);
         }
         let text = event["text"].as_str().unwrap();
-        if event["kind"] == "command" && !["clear", "wait"].contains(&text.trim()) {
+        let runs = event["kind"] == "command" || event["kind"] == "apply";
+        if runs && !["clear", "wait"].contains(&text.trim()) {
             let place = (
                 event["file"].as_str().unwrap(),
                 event["line"].as_u64().unwrap(),
@@ -54,8 +55,9 @@ fn commands(events: &[Value], found: &mut Vec<(String, u64, String)>) {
 #[test]
 fn a_rehearsal_does_what_the_plan_says() {
     let mut all = scripts(FIXTURES);
-    for demo in std::fs::read_dir("demos").unwrap() {
-        all.extend(scripts(demo.unwrap().path().to_str().unwrap()));
+    // The others are rehearsed elsewhere, and what `DEMO_MESH` plays is in no plan.
+    for demo in ["demos/language", "demos/tour"] {
+        all.extend(scripts(demo));
     }
     assert!(all.len() > 10, "{all:?}");
     let rehearse: Vec<&str> = ["rehearse", "--format", "json"]

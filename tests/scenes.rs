@@ -248,11 +248,14 @@ fn the_page_is_looked_at() {
         },
         Broken {
             pages: PAGE,
-            edits: &[(
-                MAIN,
-                "kubectl apply -f gui-route.yaml",
-                "kubectl delete -n faces httproute gui-route",
-            )],
+            edits: &[
+                (
+                    MAIN,
+                    "kubectl apply -f gui-route.yaml",
+                    "kubectl delete -n faces httproute gui-route",
+                ),
+                (MAIN, "| grep -i '<title>'", ""),
+            ],
             red: "output /<title>/",
         },
         Broken {

@@ -116,3 +116,22 @@ fn stand_ins_refuse_what_they_cannot_do() {
         assert!(said.contains("stand-in"), "{command}: {said}");
     }
 }
+
+/// The article's YAML blocks, to the letter. Those that are refused are no manifests: one goes on with a
+/// shell's prompt, one has weights that are struck out, one has commands (docs/workshop.md).
+#[test]
+fn every_manifest_of_the_article_is_accepted() {
+    let fixtures = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/article");
+    let install = "$SHELL cluster crds | kubectl apply -f -
+istioctl install --set profile=minimal -y
+kubectl create namespace faces
+refused=
+";
+    let apply = format!(
+        "for f in {fixtures}/*.yaml; do kubectl apply -f $f || refused+=\" ${{f##*/}}\"; done
+[[ \"$refused\" == ' 01-ingress.yaml 08-smiley-canary.yaml 14-commands.yaml' ]] || {{ echo \"refused:$refused\"; false; }}
+kubectl wait --for=condition=Available -n faces deploy --all --timeout=60s
+"
+    );
+    scene(&[install, &apply].concat());
+}

@@ -1,6 +1,7 @@
 //! Watching the cluster: whoever changes it, and however, is seen.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
 
 use anyhow::Result;
 use futures::TryStreamExt;
@@ -8,7 +9,7 @@ use kube::api::{Api, DynamicObject};
 use kube::discovery::{Discovery, verbs};
 use kube::runtime::watcher;
 use serde_json::Value;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinSet;
 
 use crate::diff::{Verb, compare};
@@ -25,32 +26,78 @@ const NOISE: [&str; 7] = [
     "ReplicaSet",
 ];
 
-/// Watches every kind that can be watched; changes become events. Ends when dropped.
+/// The kind whose objects make kinds.
+const DEFINITION: &str = "CustomResourceDefinition";
+/// Definitions come several at a time, and a server needs a moment until it serves them.
+const SERVED: Duration = Duration::from_millis(200);
+
+/// Watches every kind that can be watched, and those that a show defines; changes become events. Ends when
+/// dropped.
 pub async fn watch_all(
     client: kube::Client,
     events: UnboundedSender<Event>,
 ) -> Result<JoinSet<()>> {
-    let discovery = Discovery::new(client.clone()).run_aggregated().await?;
-    let mut watches = JoinSet::new();
-    for group in discovery.groups() {
-        for (resource, capabilities) in group.recommended_resources() {
-            if NOISE.contains(&resource.kind.as_str())
-                || !capabilities.supports_operation(verbs::WATCH)
-            {
-                continue;
+    let (defined, mut definitions) = unbounded_channel();
+    let mut watches = Watches {
+        client,
+        events,
+        defined,
+        watched: BTreeSet::new(),
+        tasks: JoinSet::new(),
+    };
+    watches.start().await?;
+    let mut keeper = JoinSet::new();
+    keeper.spawn(async move {
+        while definitions.recv().await.is_some() {
+            tokio::time::sleep(SERVED).await;
+            while definitions.try_recv().is_ok() {}
+            if let Err(error) = watches.start().await {
+                tracing::debug!(%error, "kinds could not be discovered");
             }
-            let api: Api<DynamicObject> = Api::all_with(client.clone(), &resource);
-            let kind = (resource.api_version.clone(), resource.kind.clone());
-            watches.spawn(watch(api, kind, events.clone()));
         }
+    });
+    Ok(keeper)
+}
+
+/// The watches that run.
+struct Watches {
+    client: kube::Client,
+    events: UnboundedSender<Event>,
+    /// Told when a definition is there, or another.
+    defined: UnboundedSender<()>,
+    /// API version and kind.
+    watched: BTreeSet<(String, String)>,
+    tasks: JoinSet<()>,
+}
+
+impl Watches {
+    /// Watches the kinds that are not watched yet.
+    async fn start(&mut self) -> Result<()> {
+        let discovery = Discovery::new(self.client.clone()).run_aggregated().await?;
+        for group in discovery.groups() {
+            for (resource, capabilities) in group.recommended_resources() {
+                let kind = (resource.api_version.clone(), resource.kind.clone());
+                if NOISE.contains(&resource.kind.as_str())
+                    || !capabilities.supports_operation(verbs::WATCH)
+                    || !self.watched.insert(kind.clone())
+                {
+                    continue;
+                }
+                let api: Api<DynamicObject> = Api::all_with(self.client.clone(), &resource);
+                let defined = (resource.kind == DEFINITION).then(|| self.defined.clone());
+                self.tasks
+                    .spawn(watch(api, kind, self.events.clone(), defined));
+            }
+        }
+        Ok(())
     }
-    Ok(watches)
 }
 
 async fn watch(
     api: Api<DynamicObject>,
     (api_version, kind): (String, String),
     events: UnboundedSender<Event>,
+    defined: Option<UnboundedSender<()>>,
 ) {
     let mut known: HashMap<(Option<String>, String), Value> = HashMap::new();
     let mut listed: HashMap<(Option<String>, String), Value> = HashMap::new();
@@ -97,6 +144,10 @@ async fn watch(
                 started = true;
             }
             watcher::Event::Apply(object) => {
+                if let Some(defined) = &defined {
+                    // The keeper ends with the show.
+                    let _ = defined.send(());
+                }
                 let (key, after) = keyed(object, &api_version, &kind);
                 tell(known.get(&key), Some(&after));
                 known.insert(key, after);

@@ -75,7 +75,8 @@ impl Engine {
     /// sampling takes most of a rehearsal's time.
     fn expect_traffic(&mut self, check: Check, traffic: Traffic, scope: Scope) -> Flow {
         let now = self.state.now;
-        // Under the load of many requests at once, times and timeouts would be the load's.
+        // Under the load of many requests at once, times and timeouts would be the load's. What needs few
+        // answers is judged by theirs, too.
         let is_of_times =
             |traffic: &Traffic| matches!(traffic, Traffic::Latency { .. } | Traffic::Status { .. });
         let of_times = is_of_times(&traffic);
@@ -93,7 +94,7 @@ impl Engine {
                 kind: ActKind::Expect(expectation),
             }) = ahead.next()
                 && let Claim::Traffic(traffic, scope) = &expectation.claim
-                && is_of_times(traffic) == of_times
+                && (is_of_times(traffic) == of_times || of_times && weight(traffic) == 1)
             {
                 let check = unjudged(&expectation, location);
                 next = Some((check, traffic.clone(), scope.clone()));

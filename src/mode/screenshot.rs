@@ -1,7 +1,10 @@
-//! `footlights screenshot`: a script unattended up to a step, and its screen as a picture.
+//! `footlights screenshot`: a script unattended, and its screen after some steps as pictures.
 
 use std::cell::RefCell;
-use std::path::Path;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -22,12 +25,13 @@ use crate::view::{self, View};
 /// So long is waited at the step, for the grid to show what it did: each cell has been asked again.
 const LOOKING: Duration = Duration::from_secs(5);
 
-/// Takes the picture.
+/// Takes the pictures.
 pub async fn run(args: cli::Screenshot) -> Result<ExitOutcome> {
     let loaded = show::load(Some(&args.script), &args.args, &args.demosh, &args.on)?;
     let theme = Theme::named(&args.theme)?;
+    let steps: BTreeSet<usize> = args.steps.iter().copied().collect();
     // Opened first: a place that cannot be written to is told before the script is run.
-    let file = record::create(&args.output, args.force)?;
+    let files = open(&steps, &args)?;
     let settings = Settings {
         on_failure: OnFailure::Stop,
         typing: Typing::Instant,
@@ -35,50 +39,70 @@ pub async fn run(args: cli::Screenshot) -> Result<ExitOutcome> {
         grace: Duration::ZERO,
     };
     let engine = loaded.engine(settings);
-    let (title, step) = (engine.state().title.clone(), args.step);
+    let title = engine.state().title.clone();
     let (columns, rows) = args.size;
-    let screen = Rc::new(RefCell::new(Buffer::empty(Rect::new(0, 0, columns, rows))));
+    let wanted = Rc::new(RefCell::new(steps));
+    let screens = Rc::new(RefCell::new(BTreeMap::new()));
     let camera = Camera {
         view: View::new(theme),
-        screen: screen.clone(),
+        area: Rect::new(0, 0, columns, rows),
+        wanted: wanted.clone(),
+        looking: None,
+        screens: screens.clone(),
         above: Above::default(),
     };
     let cast = loaded
         .cast(Input::Nobody, &args.on, Afterwards::CleanUp)
         .await?;
-    let pilot = Pilot::Auto(Box::new(move |state| match is_there(state, step) {
-        true => Press::new(LOOKING, Intent::Leave),
-        false => Press::new(Duration::ZERO, Intent::Enter),
-    }));
-    let outcome = drive(
-        engine,
-        pilot,
-        Clock::new(Pace::Live),
-        cast,
-        vec![Box::new(camera)],
-    )
-    .await?;
-    match outcome {
-        Outcome::Quit => {}
-        Outcome::Finished => {
-            remove(&args.output);
-            bail!("the script ends before a step {step}");
+    let pilot = Pilot::Auto(Box::new(move |state| {
+        let wanted = wanted.borrow();
+        match wanted.first() {
+            Some(step) if !is_there(state, *step) => Press::new(Duration::ZERO, Intent::Enter),
+            Some(_) if wanted.len() > 1 => Press::new(LOOKING, Intent::Enter),
+            _ => Press::new(LOOKING, Intent::Leave),
         }
-        Outcome::Failed { location, reason } => {
-            remove(&args.output);
-            eprintln!("footlights: {location}: {reason}; no picture was taken");
-            return Ok(ExitOutcome::ShowFailed);
+    }));
+    let clock = Clock::new(Pace::Live);
+    let outcome = drive(engine, pilot, clock, cast, vec![Box::new(camera)]).await?;
+    let screens = screens.take();
+    for (step, (path, mut file)) in files {
+        match screens.get(&step) {
+            Some(screen) => {
+                let picture = svg::draw(screen, &format!("{title}, step {step}"));
+                file.write_all(picture.as_bytes())
+                    .with_context(|| format!("writing {}", path.display()))?;
+            }
+            // Nobody wants an empty file.
+            None => drop(std::fs::remove_file(path)),
         }
     }
-    let picture = svg::draw(&screen.borrow(), &format!("{title}, step {step}"));
-    std::io::Write::write_all(&mut &file, picture.as_bytes())
-        .with_context(|| format!("writing {}", args.output.display()))?;
-    Ok(ExitOutcome::Good)
+    match outcome {
+        Outcome::Quit => Ok(ExitOutcome::Good),
+        Outcome::Finished => bail!("the script ends before the last of these steps"),
+        Outcome::Failed { location, reason } => {
+            eprintln!("footlights: {location}: {reason}; no further picture was taken");
+            Ok(ExitOutcome::ShowFailed)
+        }
+    }
 }
 
-/// The file is there, and empty: nobody wants it.
-fn remove(path: &Path) {
-    let _ = std::fs::remove_file(path);
+/// The files of the steps: `{step}` in the name is the step's number.
+fn open(
+    steps: &BTreeSet<usize>,
+    args: &cli::Screenshot,
+) -> Result<BTreeMap<usize, (PathBuf, File)>> {
+    let name = args.output.to_string_lossy();
+    if steps.len() > 1 && !name.contains("{step}") {
+        bail!("{name} would be one file for several steps: put {{step}} into its name");
+    }
+    steps
+        .iter()
+        .map(|step| {
+            let path = PathBuf::from(name.replace("{step}", &step.to_string()));
+            let file = record::create(&path, args.force)?;
+            Ok((*step, (path, file)))
+        })
+        .collect()
 }
 
 /// True once the step has run, what is expected of it is judged, and the show waits.
@@ -89,20 +113,29 @@ fn is_there(state: &State, step: usize) -> bool {
 
 struct Camera {
     view: View,
-    screen: Rc<RefCell<Buffer>>,
+    area: Rect,
+    /// Steps whose pictures are not taken yet.
+    wanted: Rc<RefCell<BTreeSet<usize>>>,
+    /// The step that is looked at.
+    looking: Option<usize>,
+    screens: Rc<RefCell<BTreeMap<usize, Buffer>>>,
     above: Above,
 }
 
 impl Output for Camera {
     fn update(&mut self, _: Duration, state: &State) -> Result<()> {
-        if state.outcome.is_some() {
-            // The last look counts, not the end.
-            return Ok(());
+        let first = self.wanted.borrow().first().copied();
+        let there = first.filter(|step| is_there(state, *step));
+        // The last look before the show goes on is the picture.
+        if self.looking.is_some() && there.is_none() {
+            self.wanted.borrow_mut().pop_first();
         }
-        let mut screen = self.screen.borrow_mut();
-        screen.reset();
-        let area = screen.area;
-        self.above = self.view.draw(state, area, &mut screen);
+        self.looking = there;
+        let mut screen = Buffer::empty(self.area);
+        self.above = self.view.draw(state, self.area, &mut screen);
+        if let Some(step) = there {
+            self.screens.borrow_mut().insert(step, screen);
+        }
         Ok(())
     }
 
@@ -111,7 +144,7 @@ impl Output for Camera {
     }
 
     fn stage(&self, state: &State) -> Option<Stage> {
-        let stage = view::layout(state, self.screen.borrow().area).stage;
+        let stage = view::layout(state, self.area).stage;
         Some(Stage {
             columns: stage.width,
             rows: stage.height,

@@ -34,29 +34,56 @@ struct Bundled {
     files: &'static [(&'static str, &'static str)],
 }
 
-const BUNDLED: [Bundled; 1] = [Bundled {
-    name: "tour",
-    main: "tour.md",
-    files: &[
-        ("tour.md", include_str!("../../demos/tour/tour.md")),
-        (
-            "smiley-canary-10.yaml",
-            include_str!("../../demos/tour/smiley-canary-10.yaml"),
-        ),
-        (
-            "smiley-canary-50.yaml",
-            include_str!("../../demos/tour/smiley-canary-50.yaml"),
-        ),
-        (
-            "smiley-canary-90.yaml",
-            include_str!("../../demos/tour/smiley-canary-90.yaml"),
-        ),
-        (
-            "smiley-canary-100.yaml",
-            include_str!("../../demos/tour/smiley-canary-100.yaml"),
-        ),
-    ],
-}];
+/// A demo of `demos/`, its main script first.
+macro_rules! bundled {
+    ($name:literal, $main:literal $(, $file:literal)* $(,)?) => {
+        Bundled {
+            name: $name,
+            main: $main,
+            files: &[
+                ($main, include_str!(concat!("../../demos/", $name, "/", $main))),
+                $(($file, include_str!(concat!("../../demos/", $name, "/", $file))),)*
+            ],
+        }
+    };
+}
+
+const BUNDLED: [Bundled; 2] = [
+    bundled!(
+        "tour",
+        "tour.md",
+        "smiley-canary-10.yaml",
+        "smiley-canary-100.yaml",
+        "smiley-canary-50.yaml",
+        "smiley-canary-90.yaml"
+    ),
+    bundled!(
+        "gateway-api",
+        "gateway-api.md",
+        "color-ab.yaml",
+        "color-canary.yaml",
+        "color-edge.yaml",
+        "color-route.yaml",
+        "face-route-timeout.yaml",
+        "face-route.yaml",
+        "faces.yaml",
+        "gui-route.yaml",
+        "istio/gateway.yaml",
+        "istio/mesh.md",
+        "istio/smiley-timeout.yaml",
+        "linkerd/gateway.yaml",
+        "linkerd/mesh.md",
+        "linkerd/smiley-timeout.yaml",
+        "smiley-ab.yaml",
+        "smiley-canary-10.yaml",
+        "smiley-canary-100.yaml",
+        "smiley-canary-50.yaml",
+        "smiley-canary-90.yaml",
+        "smiley-edge-canary-50.yaml",
+        "smiley-edge.yaml",
+        "smiley-route.yaml"
+    ),
+];
 
 /// A script that is ready to be played.
 pub struct Loaded {
@@ -113,12 +140,15 @@ pub fn read(path: Option<&Path>, args: &[String], demosh: &cli::Demosh) -> Resul
     let (path, is_given) = (path.unwrap_or_else(|| Path::new("tour")), path.is_some());
     let bundled = BUNDLED.iter().find(|b| path == Path::new(b.name));
     let (path, shown, files) = match bundled {
-        Some(bundled) if !is_given || !path.is_file() => {
+        Some(bundled) if !is_given || !path.exists() => {
             let files = tempfile::Builder::new()
                 .prefix("footlights-demo-")
                 .tempdir_in(private::directory())?;
             for (file, text) in bundled.files {
-                std::fs::write(files.path().join(file), text)
+                let path = files.path().join(file);
+                // Every file lies in the directory at least.
+                std::fs::create_dir_all(path.parent().unwrap_or(&path))
+                    .and_then(|()| std::fs::write(&path, text))
                     .context("unpacking the bundled script")?;
             }
             let main = files.path().join(bundled.main);
@@ -128,7 +158,11 @@ pub fn read(path: Option<&Path>, args: &[String], demosh: &cli::Demosh) -> Resul
                 Some(files),
             )
         }
-        _ => (path.to_owned(), path.display().to_string(), None),
+        _ => {
+            let path = main_of(path);
+            let shown = path.display().to_string();
+            (path, shown, None)
+        }
     };
     let directory = std::env::current_dir().context("finding the current directory")?;
     let absolute = std::path::absolute(&path)?;
@@ -176,6 +210,20 @@ pub fn read(path: Option<&Path>, args: &[String], demosh: &cli::Demosh) -> Resul
         ground: Ground::Embedded,
         _files: files,
     })
+}
+
+/// The script that a directory is named after, or its README.
+fn main_of(path: &Path) -> PathBuf {
+    if !path.is_dir() {
+        return path.to_owned();
+    }
+    let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let name = whole.file_name().unwrap_or_default().to_string_lossy();
+    let named = path.join(format!("{name}.md"));
+    match named.is_file() {
+        true => named,
+        false => path.join("README.md"),
+    }
 }
 
 impl Loaded {

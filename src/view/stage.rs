@@ -324,6 +324,8 @@ impl Stage<'_> {
                 format!("{mark} {value:.0} {unit} seen ({low:.0}–{high:.0} {unit}, n={n})")
             }
             (None, "") => format!("{mark} {}", check.text),
+            // What holds says what it is; what does not, what was there instead.
+            (None, _) if check.holds == Some(true) => format!("{mark} {}", check.text),
             (None, observed) => format!("{mark} {observed}"),
         };
         let mut lines = self.wrapped(&text, theme.ink(ink));
