@@ -38,6 +38,12 @@ pub struct Sampler {
     events: UnboundedSender<Event>,
 }
 
+/// Whose requests for which cells, one cell after the other.
+struct Turn {
+    user: Option<Arc<str>>,
+    cells: Vec<usize>,
+}
+
 impl Sampler {
     /// For a gateway's URL; times count from `began`.
     pub fn new(gateway: &str, began: Instant, events: UnboundedSender<Event>) -> Result<Self> {
@@ -85,11 +91,14 @@ impl Sampler {
     /// Samples as fast as answers come, but for a bound, many at once, until dropped.
     pub fn probe(&self, id: Id, asked: &[Asked], at_once: usize) -> JoinSet<()> {
         let mut probes = JoinSet::new();
-        let turns: Arc<[(Option<Arc<str>>, Vec<usize>)]> = asked
+        let turns: Arc<[Turn]> = asked
             .iter()
             .map(|asked| {
                 let there = |cell: &usize| asked.cells.contain(place(cell / SIDE, cell % SIDE));
-                (asked.user.clone(), (0..SIDE * SIDE).filter(there).collect())
+                Turn {
+                    user: asked.user.clone(),
+                    cells: (0..SIDE * SIDE).filter(there).collect(),
+                }
             })
             .collect();
         let next = Arc::new(AtomicU64::new(0));
@@ -103,7 +112,7 @@ impl Sampler {
                         (number as usize / turns.len(), number as usize % turns.len());
                     tokio::time::sleep_until(began + Duration::from_secs_f64(number as f64 / RATE))
                         .await;
-                    let (user, cells) = &turns[turn];
+                    let Turn { user, cells } = &turns[turn];
                     let cell = cells[round % cells.len()];
                     let cell = (cell / SIDE, cell % SIDE);
                     let sample = sampler.ask(number, cell, user.clone()).await;

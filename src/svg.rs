@@ -43,9 +43,11 @@ fn paths(buffer: &Buffer) -> BTreeMap<Rgb, String> {
     let mut paths: BTreeMap<Rgb, String> = BTreeMap::new();
     let width = usize::from(buffer.area.width);
     for half in 0..usize::from(buffer.area.height) * 2 {
+        let cells = cells(buffer, half / 2);
+        let owners = owners(cells);
         let mut run: Option<(Rgb, usize)> = None;
         for x in 0..=width {
-            let pixel = (x < width).then(|| pixel(&cells(buffer, half / 2)[x], half % 2 == 0));
+            let pixel = (x < width).then(|| pixel(&cells[owners[x]], half % 2 == 0));
             match run {
                 Some((color, _)) if Some(color) == pixel => {}
                 Some((color, start)) => {
@@ -60,6 +62,16 @@ fn paths(buffer: &Buffer) -> BTreeMap<Rgb, String> {
         }
     }
     paths
+}
+
+/// For each cell that whose paper it has: the second half of a wide character is the first's.
+fn owners(cells: &[Cell]) -> Vec<usize> {
+    let mut owners = Vec::with_capacity(cells.len());
+    while let Some(cell) = cells.get(owners.len()) {
+        let wide = cell.symbol().width().max(1).min(cells.len() - owners.len());
+        owners.extend(std::iter::repeat_n(owners.len(), wide));
+    }
+    owners
 }
 
 fn cells(buffer: &Buffer, row: usize) -> &[Cell] {

@@ -1,6 +1,6 @@
 //! The command line, and bad input: one clear message, exit 2, nothing left behind.
 
-use crate::harness::{Place, Pty};
+use crate::harness::{Finished, Place, Pty};
 
 fn refused(args: &[&str], status: i32, named: &[&str]) {
     let place = Place::new();
@@ -216,4 +216,45 @@ fn two_clusters_do_not_share_a_kubeconfig() {
         second.stderr
     );
     assert_eq!(second.stdout, "");
+}
+
+#[test]
+fn screens_of_steps_become_pictures() {
+    let place = Place::new();
+    let home = place.home.path();
+    let script = home.join("s.md");
+    std::fs::write(
+        &script,
+        "# S\n```bash\necho one\necho two\n```\n## T\n```bash\necho three\n```\n",
+    )
+    .unwrap();
+    let take = |steps: &str, name: &str| {
+        let output = home.join(name);
+        let words = [
+            "screenshot",
+            script.to_str().unwrap(),
+            "--step",
+            steps,
+            "--size",
+            "60x20",
+        ];
+        let mut command = place.command(&words);
+        Finished::of(command.arg("-o").arg(output).output().unwrap())
+    };
+    take("1,3", "{step}.svg").exits(0);
+    let picture = |name: &str| std::fs::read_to_string(home.join(name)).unwrap();
+    let (first, last) = (picture("1.svg"), picture("3.svg"));
+    assert!(
+        first.contains("<svg") && first.contains(">one</text>"),
+        "{first}"
+    );
+    assert!(!first.contains("three"), "{first}");
+    assert!(last.contains(">three</text>"), "{last}");
+    let again = take("1", "1.svg").exits(2);
+    assert!(again.stderr.contains("--force"), "{}", again.stderr);
+    let one_file = take("1,2", "x.svg").exits(2);
+    assert!(one_file.stderr.contains("{step}"), "{}", one_file.stderr);
+    let too_far = take("9", "9.svg").exits(2);
+    assert!(too_far.stderr.contains("ends before"), "{}", too_far.stderr);
+    assert!(!home.join("9.svg").exists());
 }

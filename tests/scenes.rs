@@ -151,11 +151,11 @@ fn only(text: &str, pages: &[&str]) -> String {
 /// Takes all expectations out but the last of a text, whose line is returned; its time is shortened.
 fn with_one_expectation(text: &str, red: &str) -> (String, Option<usize>) {
     let lines: Vec<&str> = text.lines().collect();
-    let is_red = |line: &&str| {
+    let is_red = |line: &str| {
         line.strip_prefix("<!-- @expect ")
             .is_some_and(|claim| claim.starts_with(red))
     };
-    let at = lines.iter().rposition(|line| is_red(&line));
+    let at = lines.iter().rposition(|line| is_red(line));
     let kept = lines.iter().enumerate().map(|(index, line)| {
         let expects = line.starts_with("<!-- @expect ");
         match expects {

@@ -1,7 +1,7 @@
 //! Sequential tests: they look after each answer, and end as soon as the answers suffice.
 //!
 //! Two of Wald's sequential probability ratio tests (1945), one a side, judge a share: good is a share
-//! at the tolerance's border, bad is one that is [`BEYOND`] tolerances outside of that. The share holds
+//! at the tolerance's border, bad is one that is one and a half tolerances outside of that. The share holds
 //! when both sides are good. If it is within the tolerance, it is judged wrong with a probability of at
 //! most 1 in 10,000 over both sides; a bad one is as rarely taken for good. Between the two, either may
 //! be said: a share 50 % ±5 holds up to 55 %, fails from 62.5 % on, and is reported with an interval of

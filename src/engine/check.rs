@@ -24,11 +24,14 @@ pub(super) enum Judging {
     /// Claims about the same traffic, judged by the same answers.
     Traffic(Vec<(Check, Judge)>),
     /// A claim about an object.
-    Condition {
-        check: Check,
-        wanted: Condition,
-        since: Duration,
-    },
+    Condition(Box<Awaited>),
+}
+
+/// A condition that is waited for.
+pub(super) struct Awaited {
+    check: Check,
+    wanted: Condition,
+    since: Duration,
 }
 
 impl Engine {
@@ -59,11 +62,11 @@ impl Engine {
                 self.put_check(check.clone());
                 self.deadline(length);
                 let since = self.state.now;
-                self.judging = Some(Judging::Condition {
+                self.judging = Some(Judging::Condition(Box::new(Awaited {
                     check,
                     wanted,
                     since,
-                });
+                })));
                 self.state.phase = Phase::Judging { id };
                 Flow::Waits
             }
@@ -160,20 +163,15 @@ impl Engine {
     /// The object whose condition is waited for looks like this, or cannot be seen.
     pub(super) fn object_seen(&mut self, id: Id, object: Result<Option<Value>, String>) {
         let judging = matches!(self.state.phase, Phase::Judging { id: watch } if watch == id);
-        let Some(Judging::Condition {
-            check,
-            wanted,
-            since,
-        }) = self.judging.as_mut().filter(|_| judging)
-        else {
+        let Some(Judging::Condition(awaited)) = self.judging.as_mut().filter(|_| judging) else {
             return;
         };
         let (holds, observed) = match object {
-            Ok(object) => condition::judge(wanted, object.as_ref()),
+            Ok(object) => condition::judge(&awaited.wanted, object.as_ref()),
             Err(why) => (false, why),
         };
-        check.observed = observed;
-        check.took = self.state.now.saturating_sub(*since);
+        awaited.check.observed = observed;
+        awaited.check.took = self.state.now.saturating_sub(awaited.since);
         if holds {
             self.condition_is_judged(true);
         }
@@ -212,11 +210,11 @@ impl Engine {
     }
 
     fn condition_is_judged(&mut self, holds: bool) {
-        if let Some(Judging::Condition { check, .. }) = self.judging.take() {
+        if let Some(Judging::Condition(awaited)) = self.judging.take() {
             self.stop_judging();
             let check = Check {
                 holds: Some(holds),
-                ..check
+                ..awaited.check
             };
             let flow = self.check_is_done(check);
             self.follow(flow);
@@ -230,7 +228,7 @@ impl Engine {
         }
         let open = match self.judging.take() {
             Some(Judging::Traffic(claims)) => claims.into_iter().map(|(check, _)| check).collect(),
-            Some(Judging::Condition { check, .. }) => vec![check],
+            Some(Judging::Condition(awaited)) => vec![awaited.check],
             None => Vec::new(),
         };
         for mut check in open {
@@ -256,18 +254,18 @@ impl Engine {
                     self.deadline(LAST_WINDOW);
                 }
             }
-            Some(Judging::Condition {
-                check,
-                wanted,
-                since,
-            }) if now.saturating_sub(*since) >= wanted.within => {
-                check.took = now.saturating_sub(*since);
-                if check.observed.is_empty() {
-                    check.observed = "the cluster did not answer".to_owned();
+            Some(Judging::Condition(awaited)) => {
+                let took = now.saturating_sub(awaited.since);
+                if took < awaited.wanted.within {
+                    return;
+                }
+                awaited.check.took = took;
+                if awaited.check.observed.is_empty() {
+                    awaited.check.observed = "the cluster did not answer".to_owned();
                 }
                 self.condition_is_judged(false);
             }
-            _ => {}
+            None => {}
         }
     }
 

@@ -41,13 +41,15 @@ pub async fn run(args: cli::Screenshot) -> Result<ExitOutcome> {
     let engine = loaded.engine(settings);
     let title = engine.state().title.clone();
     let (columns, rows) = args.size;
-    let wanted = Rc::new(RefCell::new(steps));
+    let wanted = Rc::new(RefCell::new(Wanted {
+        steps,
+        looking: None,
+    }));
     let screens = Rc::new(RefCell::new(BTreeMap::new()));
     let camera = Camera {
         view: View::new(theme),
         area: Rect::new(0, 0, columns, rows),
         wanted: wanted.clone(),
-        looking: None,
         screens: screens.clone(),
         above: Above::default(),
     };
@@ -55,11 +57,23 @@ pub async fn run(args: cli::Screenshot) -> Result<ExitOutcome> {
         .cast(Input::Nobody, &args.on, Afterwards::CleanUp)
         .await?;
     let pilot = Pilot::Auto(Box::new(move |state| {
-        let wanted = wanted.borrow();
-        match wanted.first() {
+        let mut wanted = wanted.borrow_mut();
+        match wanted.steps.first() {
             Some(step) if !is_there(state, *step) => Press::new(Duration::ZERO, Intent::Enter),
-            Some(_) if wanted.len() > 1 => Press::new(LOOKING, Intent::Enter),
-            _ => Press::new(LOOKING, Intent::Leave),
+            _ => {
+                // The camera looks at it until the show goes on.
+                wanted.looking = wanted
+                    .steps
+                    .pop_first()
+                    .map(|step| (step, Moment::of(state)));
+                let is_last = wanted.steps.is_empty();
+                let intent = if is_last {
+                    Intent::Leave
+                } else {
+                    Intent::Enter
+                };
+                Press::new(LOOKING, intent)
+            }
         }
     }));
     let clock = Clock::new(Pace::Live);
@@ -111,30 +125,49 @@ fn is_there(state: &State, step: usize) -> bool {
     state.is_waiting() && stands
 }
 
+/// What is still to be looked at, and what is looked at now.
+struct Wanted {
+    steps: BTreeSet<usize>,
+    looking: Option<(usize, Moment)>,
+}
+
+/// One wait of a show: what stands on the stage changes with the next.
+#[derive(PartialEq)]
+struct Moment {
+    step: usize,
+    blocks: usize,
+    pages: usize,
+}
+
+impl Moment {
+    fn of(state: &State) -> Self {
+        Moment {
+            step: state.step,
+            blocks: state.page.len(),
+            pages: state.history.len(),
+        }
+    }
+}
+
 struct Camera {
     view: View,
     area: Rect,
-    /// Steps whose pictures are not taken yet.
-    wanted: Rc<RefCell<BTreeSet<usize>>>,
-    /// The step that is looked at.
-    looking: Option<usize>,
+    wanted: Rc<RefCell<Wanted>>,
     screens: Rc<RefCell<BTreeMap<usize, Buffer>>>,
     above: Above,
 }
 
 impl Output for Camera {
     fn update(&mut self, _: Duration, state: &State) -> Result<()> {
-        let first = self.wanted.borrow().first().copied();
-        let there = first.filter(|step| is_there(state, *step));
-        // The last look before the show goes on is the picture.
-        if self.looking.is_some() && there.is_none() {
-            self.wanted.borrow_mut().pop_first();
-        }
-        self.looking = there;
         let mut screen = Buffer::empty(self.area);
         self.above = self.view.draw(state, self.area, &mut screen);
-        if let Some(step) = there {
-            self.screens.borrow_mut().insert(step, screen);
+        let wanted = self.wanted.borrow();
+        if let Some((step, moment)) = &wanted.looking
+            && state.is_waiting()
+            && *moment == Moment::of(state)
+        {
+            // The last look before the show goes on is the picture.
+            self.screens.borrow_mut().insert(*step, screen);
         }
         Ok(())
     }
