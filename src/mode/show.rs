@@ -219,11 +219,9 @@ fn main_of(path: &Path) -> PathBuf {
     }
     let whole = path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let name = whole.file_name().unwrap_or_default().to_string_lossy();
-    let named = path.join(format!("{name}.md"));
-    match named.is_file() {
-        true => named,
-        false => path.join("README.md"),
-    }
+    let candidates = [path.join(format!("{name}.md")), path.join("README.md")];
+    let main = candidates.into_iter().find(|candidate| candidate.is_file());
+    main.unwrap_or_else(|| path.to_owned())
 }
 
 impl Loaded {
