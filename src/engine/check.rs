@@ -163,15 +163,15 @@ impl Engine {
     /// The object whose condition is waited for looks like this, or cannot be seen.
     pub(super) fn object_seen(&mut self, id: Id, object: Result<Option<Value>, String>) {
         let judging = matches!(self.state.phase, Phase::Judging { id: watch } if watch == id);
-        let Some(Judging::Condition(awaited)) = self.judging.as_mut().filter(|_| judging) else {
+        let Some(Judging::Condition(claim)) = self.judging.as_mut().filter(|_| judging) else {
             return;
         };
         let (holds, observed) = match object {
-            Ok(object) => condition::judge(&awaited.wanted, object.as_ref()),
+            Ok(object) => condition::judge(&claim.wanted, object.as_ref()),
             Err(why) => (false, why),
         };
-        awaited.check.observed = observed;
-        awaited.check.took = self.state.now.saturating_sub(awaited.since);
+        claim.check.observed = observed;
+        claim.check.took = self.state.now.saturating_sub(claim.since);
         if holds {
             self.condition_is_judged(true);
         }
@@ -210,11 +210,11 @@ impl Engine {
     }
 
     fn condition_is_judged(&mut self, holds: bool) {
-        if let Some(Judging::Condition(awaited)) = self.judging.take() {
+        if let Some(Judging::Condition(claim)) = self.judging.take() {
             self.stop_judging();
             let check = Check {
                 holds: Some(holds),
-                ..awaited.check
+                ..claim.check
             };
             let flow = self.check_is_done(check);
             self.follow(flow);
@@ -228,7 +228,7 @@ impl Engine {
         }
         let open = match self.judging.take() {
             Some(Judging::Traffic(claims)) => claims.into_iter().map(|(check, _)| check).collect(),
-            Some(Judging::Condition(awaited)) => vec![awaited.check],
+            Some(Judging::Condition(claim)) => vec![claim.check],
             None => Vec::new(),
         };
         for mut check in open {
@@ -254,14 +254,14 @@ impl Engine {
                     self.deadline(LAST_WINDOW);
                 }
             }
-            Some(Judging::Condition(awaited)) => {
-                let took = now.saturating_sub(awaited.since);
-                if took < awaited.wanted.within {
+            Some(Judging::Condition(claim)) => {
+                let took = now.saturating_sub(claim.since);
+                if took < claim.wanted.within {
                     return;
                 }
-                awaited.check.took = took;
-                if awaited.check.observed.is_empty() {
-                    awaited.check.observed = "the cluster did not answer".to_owned();
+                claim.check.took = took;
+                if claim.check.observed.is_empty() {
+                    claim.check.observed = "the cluster did not answer".to_owned();
                 }
                 self.condition_is_judged(false);
             }

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use crate::cluster;
 use crate::cluster::apply::{Mode, api_of, apply};
+use crate::cluster::kinds;
 use crate::manifest;
 use crate::mode::Outcome;
 use print::{formatted, printed};
@@ -437,18 +438,12 @@ impl Kubectl {
             .iter()
             .find(|(s, _)| *s == name)
             .map_or(name.as_str(), |(_, long)| long);
-        self.discovery
-            .groups()
-            .flat_map(|group| group.recommended_resources())
-            .map(|(resource, _)| resource)
-            .find(|r| r.plural == name || r.kind.to_lowercase() == name)
-            .map(|mut resource| {
-                if let Some(version) = version {
-                    version.clone_into(&mut resource.version);
-                    resource.api_version = format!("{}/{version}", resource.group);
-                }
-                resource
-            })
+        let (mut resource, _) = kinds::find(&self.discovery, name).ok()?;
+        if let Some(version) = version {
+            version.clone_into(&mut resource.version);
+            resource.api_version = format!("{}/{version}", resource.group);
+        }
+        Some(resource)
     }
 }
 
