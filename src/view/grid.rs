@@ -159,6 +159,8 @@ fn draw_cell(look: &Look, theme: &Theme, area: Rect, buffer: &mut Buffer) {
                 draw_art(drawing, scale, look, theme, area, buffer);
             }
         }
+        // An emoji has colours of its own and cannot fade: it goes when the cell has.
+        Some(_) if look.opacity < 0.1 => {}
         Some(glyph) => draw_small(glyph, paper, area, buffer),
         None => {
             let dim = Style::new().fg(color(theme.background));
