@@ -39,3 +39,4 @@ mod svg;
 pub mod terminal;
 pub mod theme;
 pub mod view;
+mod xml;

@@ -10,6 +10,8 @@ use ratatui::buffer::{Buffer, Cell};
 use ratatui::style::{Color, Modifier};
 use unicode_width::UnicodeWidthStr;
 
+use crate::xml::escape;
+
 /// A cell's size in the picture's units.
 const WIDE: usize = 10;
 const HIGH: usize = 20;
@@ -196,12 +198,6 @@ fn texts(buffer: &Buffer, row: usize, svg: &mut String) {
 /// True for what the paths have drawn, and for nothing.
 fn is_drawn(symbol: &str) -> bool {
     ["", " ", "█", "▀", "▄"].contains(&symbol)
-}
-
-fn escape(text: &str) -> String {
-    text.replace('&', "&amp;")
-        .replace('<', "&lt;")
-        .replace('>', "&gt;")
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ const PURE: &[&str] = &[
     "plan",
     "report",
     "svg",
+    "xml",
     "diff",
     "terminal",
     "manifest",

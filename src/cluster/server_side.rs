@@ -1,7 +1,7 @@
 //! `@apply`: server-side apply of any manifest, without kubectl.
 //!
 //! Namespaces and CRDs come first; a kind that is not served yet and a namespace that is not there yet
-//! are waited for, since a server needs a moment after a CRD (KUBE-API.md, 75).
+//! are waited for, since a server needs a moment after a CRD.
 
 use std::time::Duration;
 

@@ -155,6 +155,10 @@ impl World {
 
     /// Ends everything: probes, watches, the shell and its children, the cluster and its files.
     pub async fn close(mut self) {
+        // They hold what stands: it must be dropped here and not by them.
+        for tasks in self.probes.values_mut() {
+            tasks.shutdown().await;
+        }
         self.probes.clear();
         self.tasks.shutdown().await;
         // The last owner of what stands; dropping it may wait for programs to end.
