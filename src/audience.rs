@@ -9,6 +9,7 @@ pub mod claim;
 pub mod color;
 pub mod face;
 pub mod interval;
+pub mod polling;
 pub mod sequential;
 pub mod tally;
 
@@ -18,6 +19,7 @@ use std::time::Duration;
 pub use cells::{Cell, Grid};
 pub use color::Rgb;
 pub use face::{Glyph, Smiley};
+pub use polling::{Polling, Shape};
 pub use tally::Tally;
 
 /// Where a cell lies.
@@ -44,6 +46,8 @@ pub struct Sample {
     pub row: usize,
     /// The cell's column.
     pub column: usize,
+    /// Where the cell lies: the path that was asked.
+    pub place: Place,
     /// The pod that says it answered: `X-Faces-Pod`.
     pub pod: Option<String>,
     /// What came back.
@@ -116,23 +120,11 @@ pub struct UserTraffic {
 
 impl UserTraffic {
     /// Without answers.
-    pub fn of(user: Option<Arc<str>>) -> Self {
+    pub fn of(user: Option<Arc<str>>, shape: Shape) -> Self {
         UserTraffic {
             user,
-            ..UserTraffic::default()
+            grid: Grid::new(shape),
+            tally: Tally::default(),
         }
-    }
-}
-
-/// The rows and columns of the grid.
-pub const SIDE: usize = 4;
-
-/// Whether a cell is inner or outer, with an edge of one.
-pub fn place(row: usize, column: usize) -> Place {
-    let inner = 1..SIDE - 1;
-    if inner.contains(&row) && inner.contains(&column) {
-        Place::Center
-    } else {
-        Place::Edge
     }
 }

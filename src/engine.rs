@@ -21,7 +21,7 @@ pub use state::{
 };
 
 use crate::audience::change::Changes;
-use crate::audience::{Sample, UserTraffic};
+use crate::audience::{Polling, Sample, UserTraffic};
 use crate::script::directive::Target;
 use crate::script::front::ProfileName;
 use crate::script::interpolate::{Variables, interpolate};
@@ -112,6 +112,7 @@ impl Engine {
     pub fn new(script: Script, ground: Ground, variables: Variables, settings: Settings) -> Self {
         let target = ground.target();
         let profile = script.front.cluster.profile;
+        let grid = script.front.grid.clone();
         let (front, file) = (script.front.title.clone(), script.file.clone());
         let walk = Walk::new(Arc::new(script), target);
         let title = front.or_else(|| walk.first_heading()).unwrap_or_else(|| {
@@ -142,12 +143,13 @@ impl Engine {
             cluster: Cluster::Starting,
             gateway: None,
             users: vec![UserTraffic::default()],
+            polling: Polling::default(),
             results: Vec::new(),
             outcome: None,
             now: Duration::ZERO,
             note: None,
         };
-        Engine {
+        let mut engine = Engine {
             frames: vec![play::Frame::new(walk, Arc::new(variables))],
             last: play::Last::default(),
             target,
@@ -162,7 +164,11 @@ impl Engine {
             waits: 0,
             is_fresh: false,
             effects: Vec::new(),
+        };
+        if let Some(change) = grid {
+            engine.grid(&change);
         }
+        engine
     }
 
     /// How often the show has begun to wait: two waits in a row look alike otherwise.

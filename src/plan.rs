@@ -20,7 +20,7 @@ const DEEPEST: usize = 8;
 #[derive(Clone, Debug, PartialEq)]
 pub struct PlannedEvent {
     /// `comment`, `command`, `typed_comment`, `print`, `wait`, `macro`, `section`, `note`, `expect`,
-    /// `only`, or the word of a directive whose engine is still to come.
+    /// `only`, `grid`, `apply`.
     pub kind: &'static str,
     /// The source; a directive's from its word on.
     pub text: String,
@@ -40,8 +40,6 @@ pub struct PlannedEvent {
     pub wait_after: bool,
     /// What a nested script would do, if its path is known.
     pub nested: Option<Vec<PlannedEvent>>,
-    /// Its engine is still to come.
-    pub unbuilt: bool,
     /// What a presenter should know: `sudo`, `--context` …
     pub marks: Vec<&'static str>,
 }
@@ -90,8 +88,7 @@ impl Plan {
         self.diagnostics.iter().any(Diagnostic::is_error)
     }
 
-    /// What it shows to be wrong: directives whose engine is still to come, and expectations that
-    /// nothing comes before.
+    /// What it shows to be wrong: expectations that nothing comes before.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut has_step = false;
@@ -103,9 +100,6 @@ impl Plan {
 fn gather_faults(events: &[PlannedEvent], has_step: &mut bool, faults: &mut Vec<String>) {
     for event in events {
         let text = event.text.trim();
-        if event.unbuilt {
-            faults.push(format!("{}: `@{text}` is not built yet", event.location));
-        }
         if event.kind == "expect" && !*has_step {
             faults.push(format!(
                 "{}: `@{text}` has no step before it",
@@ -134,7 +128,6 @@ impl PlannedEvent {
             wait_before: false,
             wait_after: false,
             nested: None,
-            unbuilt: false,
             marks: Vec::new(),
         }
     }
@@ -181,10 +174,6 @@ impl Planner<'_> {
             ActKind::Expect(expectation) => new("expect", format!("expect {}", expectation.text)),
             ActKind::Only(Target::Embedded) => new("only", "only embedded".to_owned()),
             ActKind::Only(Target::Context) => new("only", "only context".to_owned()),
-            ActKind::Unbuilt { word, rest } => PlannedEvent {
-                unbuilt: true,
-                ..new(word, format!("{word} {rest}").trim().to_owned())
-            },
             ActKind::Pause | ActKind::Page => return None,
         })
     }

@@ -26,15 +26,19 @@ pub fn step_line(result: &StepResult) -> String {
     )
 }
 
-/// An expectation's line.
+/// An expectation's line; with its place if it does not hold.
 pub fn check_line(check: &Check) -> String {
     let mark = match check.holds {
         Some(true) => "✓",
         Some(false) => "✗",
         None => "·",
     };
+    let place = match check.holds {
+        Some(false) => format!(" ({})", check.location),
+        _ => String::new(),
+    };
     format!(
-        "    {mark} {:>6.2}s  expect {}: {}",
+        "    {mark} {:>6.2}s  expect {}: {}{place}",
         check.took.as_secs_f64(),
         check.text,
         check.observed

@@ -11,19 +11,12 @@ use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 
 use crate::audience::face::Body;
-use crate::audience::{Place, Reply, SIDE, Sample, place};
+use crate::audience::{Place, Polling, Reply, Sample, Shape};
 use crate::engine::{Event, Id};
 use crate::script::expect::Asked;
 
-/// Each cell asks once in this time, or back to back if answers take longer.
-const PERIOD: Duration = Duration::from_millis(2000);
-/// An expectation's requests begin at most this often, each second: what is measured shall not be the
-/// load of measuring.
-const RATE: f64 = 400.0;
 /// Connections that are kept.
 const IDLE: usize = 128;
-/// From one cell's first request to the next cell's.
-const STAGGER: Duration = Duration::from_millis(125);
 /// An answer that takes longer is none.
 const TIMEOUT: Duration = Duration::from_secs(10);
 /// A body longer than this is no face.
@@ -41,7 +34,7 @@ pub struct Sampler {
 /// Whose requests for which cells, one cell after the other.
 struct Turn {
     user: Option<Arc<str>>,
-    cells: Vec<usize>,
+    cells: Vec<(usize, usize)>,
 }
 
 impl Sampler {
@@ -62,42 +55,53 @@ impl Sampler {
         })
     }
 
-    /// Polls every cell of each user's grid, staggered, until dropped.
-    pub fn grid(&self, users: &[Option<Arc<str>>]) -> JoinSet<()> {
+    /// Polls every cell of each user's grid, staggered over their period, until dropped.
+    pub fn grid(&self, polling: &Polling) -> JoinSet<()> {
+        let (shape, period) = (polling.shape, polling.period());
+        let stagger = period / (shape.rows * shape.columns) as u32;
         let mut cells = JoinSet::new();
-        for (index, user) in users.iter().enumerate() {
-            let shift = STAGGER * index as u32 / users.len() as u32;
-            for cell in 0..SIDE * SIDE {
-                let offset = STAGGER * cell as u32 + shift;
-                cells.spawn(self.clone().poll(cell, user.clone(), offset));
+        for (index, user) in (0..).zip(&polling.users) {
+            let shift = stagger * index / polling.users.len() as u32;
+            for (number, cell) in (0..).zip(shape.cells()) {
+                let (sampler, user) = (self.clone(), user.clone());
+                cells.spawn(async move {
+                    tokio::time::sleep(stagger * number + shift).await;
+                    sampler.poll(shape, cell, user, period).await;
+                });
             }
         }
         cells
     }
 
-    async fn poll(self, cell: usize, user: Option<Arc<str>>, offset: Duration) {
-        tokio::time::sleep(offset).await;
+    /// Asks for one cell once in a period, or back to back if answers take longer.
+    async fn poll(
+        self,
+        shape: Shape,
+        cell: (usize, usize),
+        user: Option<Arc<str>>,
+        period: Duration,
+    ) {
         loop {
             let start = Instant::now();
-            let cell = (cell / SIDE, cell % SIDE);
-            let sample = self.ask(0, cell, user.clone()).await;
+            let sample = self.ask(0, shape, cell, user.clone()).await;
             if self.events.send(Event::Sampled(sample)).is_err() {
                 return;
             }
-            tokio::time::sleep(PERIOD.saturating_sub(start.elapsed())).await;
+            tokio::time::sleep(period.saturating_sub(start.elapsed())).await;
         }
     }
 
     /// Samples as fast as answers come, but for a bound, many at once, until dropped.
-    pub fn probe(&self, id: Id, asked: &[Asked], at_once: usize) -> JoinSet<()> {
+    pub fn probe(&self, id: Id, asked: &[Asked], polling: &Polling, at_once: usize) -> JoinSet<()> {
         let mut probes = JoinSet::new();
+        let (shape, rate) = (polling.shape, polling.probes_per_second());
         let turns: Arc<[Turn]> = asked
             .iter()
             .map(|asked| {
-                let there = |cell: &usize| asked.cells.contain(place(cell / SIDE, cell % SIDE));
+                let there = |&(row, column): &_| asked.cells.contain(shape.place(row, column));
                 Turn {
                     user: asked.user.clone(),
-                    cells: (0..SIDE * SIDE).filter(there).collect(),
+                    cells: shape.cells().filter(there).collect(),
                 }
             })
             .collect();
@@ -110,12 +114,11 @@ impl Sampler {
                     let number = next.fetch_add(1, Ordering::Relaxed);
                     let (round, turn) =
                         (number as usize / turns.len(), number as usize % turns.len());
-                    tokio::time::sleep_until(began + Duration::from_secs_f64(number as f64 / RATE))
+                    tokio::time::sleep_until(began + Duration::from_secs_f64(number as f64 / rate))
                         .await;
                     let Turn { user, cells } = &turns[turn];
                     let cell = cells[round % cells.len()];
-                    let cell = (cell / SIDE, cell % SIDE);
-                    let sample = sampler.ask(number, cell, user.clone()).await;
+                    let sample = sampler.ask(number, shape, cell, user.clone()).await;
                     let failed = sample.reply == Reply::Unreachable;
                     if sampler.events.send(Event::Probed(id, sample)).is_err() {
                         return;
@@ -133,11 +136,13 @@ impl Sampler {
     async fn ask(
         &self,
         number: u64,
+        shape: Shape,
         (row, column): (usize, usize),
         user: Option<Arc<str>>,
     ) -> Sample {
         let started = self.began.elapsed();
-        let path = match place(row, column) {
+        let place = shape.place(row, column);
+        let path = match place {
             Place::Center => "center",
             Place::Edge => "edge",
         };
@@ -167,6 +172,7 @@ impl Sampler {
             ended: self.began.elapsed(),
             row,
             column,
+            place,
             pod,
             reply,
         }

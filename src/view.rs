@@ -165,6 +165,7 @@ impl View {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audience::Shape;
 
     #[test]
     fn the_parts_of_every_screen_fit_and_do_not_overlap() {
@@ -185,7 +186,7 @@ mod tests {
     #[test]
     fn at_80_by_24_faces_are_pixel_art() {
         let parts = with_grids(Rect::new(0, 0, 80, 24), &[UserTraffic::default()]);
-        let cell = grid::cell_size(parts.grid.width, parts.grid.height, 0);
+        let cell = grid::cell_size(Shape::default(), parts.grid.width, parts.grid.height, 0);
         assert_eq!(cell.rows, 4);
         assert!(parts.stage.width >= 40, "{parts:?}");
     }

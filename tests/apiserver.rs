@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::harness::{kubectls, skipped};
+use crate::harness::{http, kubectls, skipped};
 use crate::kubectl::Cluster;
 
 const APP: &str = r#"apiVersion: apps/v1
@@ -185,11 +185,10 @@ async fn strangers_hosts_and_large_bodies_are_refused_and_errors_are_statuses() 
         .to_owned();
     // 256 bits.
     assert!(token.len() >= 43, "{token}");
-    let client = reqwest::Client::builder()
+    let client = http()
         .danger_accept_invalid_certs(true)
         .http1_only()
         .pool_max_idle_per_host(0)
-        .no_proxy()
         .build()
         .unwrap();
     let ask = |method: &str, path: &str| {

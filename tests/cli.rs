@@ -1,6 +1,6 @@
 //! The command line, and bad input: one clear message, exit 2, nothing left behind.
 
-use crate::harness::{Finished, Place, Pty};
+use crate::harness::{Ends, Finished, Place, Pty};
 
 fn refused(args: &[&str], status: i32, named: &[&str]) {
     let place = Place::new();
@@ -155,6 +155,114 @@ fn a_rehearsal_as_json_has_every_step_and_expectation() {
 }
 
 #[test]
+fn a_rehearsal_goes_on_after_a_failure_if_told_to_and_writes_junit() {
+    let files = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = files.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_str().unwrap().to_owned()
+    };
+    let bad = write(
+        "bad.md",
+        "# <S> & T\n```bash\nfalse\n```\n```bash\necho on\n```\n<!-- @expect output /off/ -->\n```bash\necho end\n```\n",
+    );
+    let good = write("good.md", "```bash\ntrue\n```\n");
+    let junit = files.path().join("report.xml");
+    let place = Place::new();
+    let run = |more: &[&str]| {
+        let junit = junit.to_str().unwrap();
+        let words = [&["rehearse", &bad, &good, "--junit", junit], more].concat();
+        let finished = place.run(&words).exits(1);
+        (finished.stdout, std::fs::read_to_string(junit).unwrap())
+    };
+
+    let (said, report) = run(&[]);
+    assert!(
+        said.contains(&format!("FAILED at {bad}:3: exit status 1")),
+        "{said}"
+    );
+    assert!(!said.contains("echo on"), "{said}");
+    assert!(report.contains("tests=\"1\" failures=\"1\""), "{report}");
+
+    let (said, report) = run(&["--keep-going"]);
+    for line in [3, 8] {
+        assert!(said.contains(&format!("{bad}:{line}")), "{line}: {said}");
+    }
+    assert!(said.contains("echo end"), "{said}");
+    for told in [
+        "tests=\"4\" failures=\"2\"",
+        "tests=\"1\" failures=\"0\"",
+        "&lt;S&gt; &amp; T",
+        "name=\"3: false\"",
+        "name=\"8: expect output /off/\"",
+    ] {
+        assert!(report.contains(told), "{told}: {report}");
+    }
+}
+
+/// A kind and an object of it in one manifest, in the wrong order and in a namespace that is in it too;
+/// then a field that somebody else owns.
+const APPLIES: &str = r#"
+<!-- @apply -->
+```yaml
+apiVersion: stage.example/v1
+kind: Play
+metadata: {name: hamlet, namespace: elsinore}
+spec: {acts: 5}
+---
+apiVersion: apiextensions.k8s.io/v1
+kind: CustomResourceDefinition
+metadata: {name: plays.stage.example}
+spec:
+  group: stage.example
+  scope: Namespaced
+  names: {plural: plays, singular: play, kind: Play}
+  versions:
+  - name: v1
+    served: true
+    storage: true
+    schema: {openAPIV3Schema: {type: object, x-kubernetes-preserve-unknown-fields: true}}
+---
+apiVersion: v1
+kind: Namespace
+metadata: {name: elsinore}
+```
+```bash
+kubectl get plays -n elsinore -o name
+```
+<!-- @expect output /hamlet/ -->
+```bash
+kubectl patch play hamlet -n elsinore --type=merge --field-manager=producer -p '{"spec":{"acts":3}}'
+```
+<!-- @apply -->
+```yaml
+apiVersion: stage.example/v1
+kind: Play
+metadata: {name: hamlet, namespace: elsinore}
+spec: {acts: 4}
+```
+"#;
+
+#[test]
+fn a_kind_and_its_objects_are_applied_together_and_a_conflict_is_explained() {
+    let files = tempfile::tempdir().unwrap();
+    let script = files.path().join("x.md");
+    std::fs::write(&script, APPLIES).unwrap();
+    let place = Place::new();
+    let finished = place.run(&["rehearse", script.to_str().unwrap()]).exits(1);
+    for told in [
+        "spec.acts is owned by producer",
+        &format!("FAILED at {}:33", script.display()),
+    ] {
+        assert!(
+            finished.stdout.contains(told),
+            "{told}: {}",
+            finished.stdout
+        );
+    }
+}
+
+#[test]
 fn the_guard_fails_a_step_that_changes_the_kubeconfig() {
     let files = tempfile::tempdir().unwrap();
     let script = files.path().join("x.md");
@@ -184,8 +292,7 @@ fn commands_get_no_credentials_but_the_embedded_clusters() {
     let output = place
         .command(&["rehearse", script.to_str().unwrap()])
         .env("KUBECONFIG", &secret)
-        .output()
-        .unwrap();
+        .ends();
     crate::harness::Finished::of(output).exits(0);
 }
 
@@ -239,7 +346,7 @@ fn screens_of_steps_become_pictures() {
             "60x20",
         ];
         let mut command = place.command(&words);
-        Finished::of(command.arg("-o").arg(output).output().unwrap())
+        Finished::of(command.arg("-o").arg(output).ends())
     };
     take("1,3", "{step}.svg").exits(0);
     let picture = |name: &str| std::fs::read_to_string(home.join(name)).unwrap();

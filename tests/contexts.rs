@@ -6,7 +6,7 @@ use footlights::embedded::EmbeddedCluster;
 use footlights::embedded::profile::Profile;
 use serde_json::{Value, json};
 
-use crate::harness::{Finished, Place, kubectls, skipped};
+use crate::harness::{BINARY, Ends, Finished, Place, Pty, kubectls, skipped, wait_until};
 
 const SCRIPT: &str = "---\ncontexts: [theirs]\n---\n# Theirs\n\n\
 <!-- @only context -->\n```bash\nkubectl config current-context\n```\n<!-- @expect output /^theirs$/ -->\n\
@@ -68,7 +68,7 @@ impl Theirs {
         let mut words = vec!["rehearse", script.to_str().unwrap(), "--gateway-url", &url];
         words.extend(options);
         let mut command = self.place.command(&words);
-        Finished::of(command.env("KUBECONFIG", kubeconfig).output().unwrap())
+        Finished::of(command.env("KUBECONFIG", kubeconfig).ends())
     }
 }
 
@@ -173,5 +173,109 @@ async fn the_gateway_of_a_context_is_found_by_its_status() {
         "--trust-context",
     ];
     let mut command = theirs.place.command(&words);
-    Finished::of(command.env("KUBECONFIG", kubeconfig).output().unwrap()).exits(0);
+    Finished::of(command.env("KUBECONFIG", kubeconfig).ends()).exits(0);
+}
+
+/// Creates, changes and deletes, and something else is created meanwhile by somebody else.
+const MAKES: &str = "# Makes\n\
+```bash\nkubectl create namespace made\n```\n\
+<!-- @apply -->\n```yaml\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: made, namespace: made}\ndata: {a: b}\n---\n\
+apiVersion: v1\nkind: ConfigMap\nmetadata: {name: gone, namespace: default}\n```\n\
+```bash\nkubectl label configmap theirs touched=yes\n```\n\
+```bash\nkubectl delete configmap gone\n```\n\
+```bash\nkubectl create configmap unforeseen --from-literal=a=b -o yaml --dry-run=client > \"$TMPDIR/x.yaml\"; \
+xargs kubectl create -f <<< \"$TMPDIR/x.yaml\"\n```\n";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_a_rehearsal_certainly_made_on_a_context_is_deleted_unless_it_is_kept() {
+    if kubectls().is_empty() {
+        return skipped("cleaning up on a context", "no kubectl on PATH");
+    }
+    let theirs = Theirs::new().await;
+    let user = theirs.own()["users"][0]["user"].clone();
+    let kubeconfig = theirs.write(&user, &theirs.server());
+    std::fs::write(theirs.place.home.path().join("theirs.md"), MAKES).unwrap();
+    let kubectl = |words: &str| {
+        let own = theirs.cluster.kubeconfig();
+        let mut command = std::process::Command::new(&kubectls()[0]);
+        let command = command.args(words.split(' ')).env("KUBECONFIG", own);
+        Finished::of(command.ends())
+    };
+    kubectl("create configmap theirs").exits(0);
+    let names = || {
+        let all = kubectl("get configmaps,namespaces -A -o name").exits(0);
+        let lines: Vec<String> = all.stdout.lines().map(str::to_owned).collect();
+        let ours = ["made", "theirs", "gone", "unforeseen"];
+        let is_ours = |line: &&String| ours.iter().any(|name| line.ends_with(&format!("/{name}")));
+        lines.iter().filter(is_ours).cloned().collect::<Vec<_>>()
+    };
+    let on = ["--context", "theirs", "--trust-context"];
+
+    let cleaned = theirs.rehearse(&kubeconfig, &on).exits(0);
+    // A namespace goes once what is in it has gone.
+    let left = ["configmap/theirs", "configmap/unforeseen"];
+    let is_left = || (names() == left).then_some(());
+    wait_until("the clean-up", is_left, || {
+        format!("{}\n{}", names().join(" "), cleaned.stderr)
+    });
+    for told in [
+        "cleaned up ConfigMap made/made",
+        "cleaned up Namespace made",
+        "ConfigMap default/unforeseen is left",
+    ] {
+        assert!(cleaned.stderr.contains(told), "{told}: {}", cleaned.stderr);
+    }
+    assert!(
+        !cleaned.stderr.contains("theirs is left"),
+        "{}",
+        cleaned.stderr
+    );
+
+    kubectl("delete configmap unforeseen").exits(0);
+    let keep: Vec<&str> = on.iter().copied().chain(["--keep"]).collect();
+    theirs.rehearse(&kubeconfig, &keep).exits(0);
+    let kept = [
+        "configmap/theirs",
+        "configmap/unforeseen",
+        "configmap/made",
+        "namespace/made",
+    ];
+    assert_eq!(names(), kept);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_presenter_is_asked_before_a_context_is_used() {
+    if kubectls().is_empty() {
+        return skipped("the question about a context", "no kubectl on PATH");
+    }
+    let theirs = Theirs::new().await;
+    let user = theirs.own()["users"][0]["user"].clone();
+    let kubeconfig = theirs.write(&user, &theirs.server());
+    let home = theirs.place.home.path();
+    std::fs::create_dir(home.join(".kube")).unwrap();
+    std::fs::rename(kubeconfig, home.join(".kube/config")).unwrap();
+    let script = home.join("theirs.md");
+    let present = || {
+        let words = ["present", script.to_str().unwrap(), "--context", "theirs"];
+        let pty = Pty::start(&theirs.place, BINARY, &words, 100, 30);
+        pty.wait_for("Go on? [y/N]");
+        assert!(pty.text().contains(&theirs.server()), "{}", pty.text());
+        pty
+    };
+    for no in ["\n", "no\n", "\u{4}"] {
+        let mut pty = present();
+        pty.send(no);
+        assert_eq!(pty.wait_end(), 2, "{}", pty.text());
+        assert!(pty.text().contains("nothing was run"), "{}", pty.text());
+        assert!(!home.join("state/footlights/contexts.json").exists());
+    }
+    let mut pty = present();
+    pty.send("y\n");
+    pty.wait_for("step 1 of 4");
+    assert!(pty.text().contains(" theirs "), "{}", pty.text());
+    pty.send("q");
+    pty.wait_for("Quit?");
+    pty.send("y");
+    pty.wait_end();
+    assert!(home.join("state/footlights/contexts.json").exists());
 }

@@ -11,7 +11,7 @@ use footlights::{cluster, manifest};
 use kube::discovery::Discovery;
 use serde_json::{Value, json};
 
-use crate::harness::{skipped, workshop};
+use crate::harness::{Ends, http, skipped, workshop};
 
 /// A cluster with two echo servers behind a Gateway.
 struct Stage {
@@ -169,7 +169,7 @@ impl Stage {
 }
 
 async fn get(url: &str) -> (u16, Value) {
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = http().build().unwrap();
     let answer = client.get(url).header("x-mine", "1").send().await.unwrap();
     let status = answer.status().as_u16();
     let text = answer.text().await.unwrap();
@@ -252,7 +252,7 @@ async fn no_request_fails_while_pods_come_and_go() {
     let workers: Vec<_> = (0..32)
         .map(|_| {
             let (url, over) = (url.clone(), over.clone());
-            let client = reqwest::Client::builder().no_proxy().build().unwrap();
+            let client = http().build().unwrap();
             tokio::spawn(async move {
                 let (mut good, mut bad) = (0, Vec::new());
                 while !over.load(std::sync::atomic::Ordering::Relaxed) {
@@ -391,10 +391,9 @@ async fn an_https_listener_serves_its_secrets_certificate_as_soon_as_it_is_there
         .await;
     assert!(!status().await.contains("InvalidCertificateRef"));
     let address = stage.listener("tls").address;
-    let client = reqwest::Client::builder()
+    let client = http()
         .add_root_certificate(reqwest::Certificate::from_pem(made.cert.pem().as_bytes()).unwrap())
         .resolve("a.example.org", address)
-        .no_proxy()
         .build()
         .unwrap();
     let url = format!("https://a.example.org:{}/", address.port());
@@ -458,8 +457,7 @@ async fn curl_through_the_door_is_a_client_in_the_mesh() {
         let output = Command::new("curl")
             .args(["-s", "-w", "\n%{http_code}"])
             .args(args)
-            .output()
-            .unwrap();
+            .ends();
         let text = String::from_utf8(output.stdout).unwrap();
         let (body, code) = text.rsplit_once('\n').unwrap();
         let told: Value = serde_json::from_str(body).unwrap_or_default();
@@ -518,37 +516,32 @@ async fn the_faces_page_draws_faces_in_a_browser() {
         return skipped("the Faces page in a browser", "no chromium on PATH");
     };
     let (_cluster, url) = workshop().await;
-    let page = reqwest::Client::builder()
-        .no_proxy()
-        .build()
-        .unwrap()
-        .get(format!("{url}/gui/"))
-        .send()
-        .await
-        .unwrap();
+    let page = http().build().unwrap().get(format!("{url}/gui/")).send();
+    let page = page.await.unwrap();
     let policy = page.headers()["content-security-policy"]
         .to_str()
         .unwrap()
         .to_owned();
     assert!(policy.starts_with("default-src 'none'"), "{policy}");
-    let profile = tempfile::tempdir().unwrap();
+    let pictures = tempfile::tempdir().unwrap();
     let picture = std::env::var("FOOTLIGHTS_PICTURE")
-        .unwrap_or_else(|_| profile.path().join("page.png").display().to_string());
-    let common = [
-        "--headless=new".to_owned(),
-        "--no-sandbox".to_owned(),
-        "--disable-gpu".to_owned(),
-        "--no-proxy-server".to_owned(),
-        format!("--user-data-dir={}", profile.path().display()),
-        "--window-size=700,640".to_owned(),
-        "--virtual-time-budget=4500".to_owned(),
-    ];
-    let output = Command::new(chromium)
-        .args(&common)
-        .arg("--dump-dom")
-        .arg(format!("{url}/gui/"))
-        .output()
-        .unwrap();
+        .unwrap_or_else(|_| pictures.path().join("page.png").display().to_string());
+    let browse = |what: &str| {
+        // A headless Chromium hangs now and then, whatever the page: another one is tried.
+        let mut tries = (0..3).map(|_| {
+            let profile = tempfile::tempdir().unwrap();
+            let mut command = Command::new(chromium);
+            let quiet = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage \
+                         --disable-background-networking --no-first-run --no-proxy-server";
+            command.args(quiet.split_whitespace());
+            command.args(["--window-size=700,640", "--virtual-time-budget=4500", what]);
+            command.arg(format!("--user-data-dir={}", profile.path().display()));
+            let address = format!("{url}/gui/");
+            command.arg(address).ends_within(Duration::from_secs(45))
+        });
+        tries.find_map(Result::ok).expect("Chromium ends")
+    };
+    let output = browse("--dump-dom");
     let dom = String::from_utf8_lossy(&output.stdout).into_owned();
     let faces = dom.matches('\u{1F603}').count();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -559,12 +552,7 @@ async fn the_faces_page_draws_faces_in_a_browser() {
         dom.contains("rgb(102, 204, 238)"),
         "the blue of color: {dom}"
     );
-    Command::new(chromium)
-        .args(&common)
-        .arg(format!("--screenshot={picture}"))
-        .arg(format!("{url}/gui/"))
-        .output()
-        .unwrap();
+    browse(&format!("--screenshot={picture}"));
     assert!(
         Path::new(&picture)
             .metadata()

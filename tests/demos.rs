@@ -4,7 +4,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 
-use crate::harness::{BINARY, Finished, Place, copy_files, kubectls, path_without, skipped};
+use crate::harness::{BINARY, Ends, Finished, Place, copy_files, kubectls, path_without, skipped};
 
 const TOUR: &str = "demos/tour/tour.md";
 
@@ -41,8 +41,7 @@ fn the_tour_is_good_with_the_stand_in_and_bundled() {
     let output = place
         .command(&["rehearse", "tour"])
         .env("PATH", path.path())
-        .output()
-        .unwrap();
+        .ends();
     is_good(Finished::of(output));
 }
 
@@ -82,8 +81,7 @@ fn the_tour_is_good_as_an_unprivileged_user() {
         .stdin(std::process::Stdio::null())
         .uid(65534)
         .gid(65534)
-        .output()
-        .unwrap();
+        .ends();
     is_good(Finished::of(output));
 
     // Where port 80 cannot be bound, curl works as written all the same.
@@ -102,8 +100,7 @@ fn the_tour_is_good_as_an_unprivileged_user() {
         .stdin(std::process::Stdio::null())
         .uid(65534)
         .gid(65534)
-        .output()
-        .unwrap();
+        .ends();
     Finished::of(output).exits(0);
 }
 
@@ -129,8 +126,7 @@ fn the_tour_is_good_without_a_network() {
         .env_remove("KUBECONFIG")
         .current_dir(env!("CARGO_MANIFEST_DIR"))
         .stdin(std::process::Stdio::null())
-        .output()
-        .unwrap();
+        .ends();
     is_good(Finished::of(output));
 }
 

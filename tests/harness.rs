@@ -1,8 +1,9 @@
 //! What the tests have in common: the binary in a clean environment, a PTY, waiting without sleeping.
 
 use std::io::{Read, Write};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -56,12 +57,12 @@ impl Place {
             .env_remove("KUBECONFIG");
         command
             .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .stdin(std::process::Stdio::null());
+            .stdin(Stdio::null());
         command
     }
 
     pub fn run(&self, args: &[&str]) -> Finished {
-        Finished::of(self.command(args).output().unwrap())
+        Finished::of(self.command(args).ends())
     }
 
     /// Names of what was left in the temporary directory.
@@ -71,6 +72,65 @@ impl Place {
             .map(|e| e.unwrap().file_name().to_string_lossy().into_owned())
             .collect()
     }
+}
+
+/// A command in a process group of its own, which is killed when it does not end in time.
+pub trait Ends {
+    /// What it said by its end, or, when the time was up, until then.
+    fn ends_within(&mut self, limit: Duration) -> Result<Output, String>;
+
+    #[track_caller]
+    fn ends(&mut self) -> Output {
+        self.ends_within(PATIENCE * 5)
+            .unwrap_or_else(|said| panic!("{said}"))
+    }
+}
+
+impl Ends for Command {
+    fn ends_within(&mut self, limit: Duration) -> Result<Output, String> {
+        let deadline = Instant::now() + limit;
+        let piped = self.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let grouped = piped.stdin(Stdio::null()).process_group(0);
+        let mut child = grouped.spawn().unwrap();
+        let pid = rustix::process::Pid::from_child(&child);
+        let stdout = read_all(child.stdout.take().unwrap());
+        let stderr = read_all(child.stderr.take().unwrap());
+        loop {
+            let status = child.try_wait().unwrap();
+            // A grandchild may hold the pipes open.
+            if let Some(status) = status.filter(|_| stdout.is_finished() && stderr.is_finished()) {
+                let [stdout, stderr] = [stdout, stderr].map(|pipe| pipe.join().unwrap());
+                return Ok(Output {
+                    status,
+                    stdout,
+                    stderr,
+                });
+            }
+            if Instant::now() > deadline {
+                break;
+            }
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
+        let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        let _ = child.wait();
+        // What left the group may hold the pipes for ever.
+        let said = [stdout, stderr].map(|pipe| match pipe.is_finished() {
+            true => String::from_utf8_lossy(&pipe.join().unwrap()).into_owned(),
+            false => "(its pipe is still open)".to_owned(),
+        });
+        Err(format!(
+            "{self:?} did not end in {limit:?}:\n{}\n{}",
+            said[0], said[1]
+        ))
+    }
+}
+
+fn read_all(mut pipe: impl Read + Send + 'static) -> std::thread::JoinHandle<Vec<u8>> {
+    std::thread::spawn(move || {
+        let mut all = Vec::new();
+        let _ = pipe.read_to_end(&mut all);
+        all
+    })
 }
 
 /// A command that has ended.
@@ -271,6 +331,11 @@ pub fn path_without(hidden: &[&str]) -> tempfile::TempDir {
     links
 }
 
+/// An HTTP client that goes by no proxy and does not wait for ever.
+pub fn http() -> reqwest::ClientBuilder {
+    reqwest::Client::builder().no_proxy().timeout(PATIENCE)
+}
+
 /// The workshop's cluster in this process, every pod ready, and its Gateway's URL.
 pub async fn workshop() -> (EmbeddedCluster, String) {
     let _ = rustls::crypto::ring::default_provider().install_default();
@@ -279,9 +344,13 @@ pub async fn workshop() -> (EmbeddedCluster, String) {
         .unwrap();
     let gateways = cluster.gateways();
     let mut changes = gateways.changes();
-    while !gateways.settled() {
-        changes.changed().await.unwrap();
-    }
+    let settled = async {
+        while !gateways.settled() {
+            changes.changed().await.unwrap();
+        }
+    };
+    let settled = tokio::time::timeout(PATIENCE, settled).await;
+    settled.expect("every pod of the workshop becomes ready");
     let url = gateways.list()[0].url();
     (cluster, url)
 }

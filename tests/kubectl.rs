@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::harness::{BINARY, Finished, Place, kubectls, skipped};
+use crate::harness::{BINARY, Ends, Finished, Place, kubectls, skipped};
 
 /// `footlights cluster` in the foreground.
 pub struct Cluster {
@@ -39,8 +39,7 @@ impl Cluster {
             .env("KUBECONFIG", self.told["kubeconfig"].as_str().unwrap())
             .env("KUBECACHEDIR", self.place.home.path().join("cache"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
-            .output()
-            .unwrap();
+            .ends();
         Finished::of(output)
     }
 

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::harness::{Finished, Place};
+use crate::harness::{Ends, Finished, Place};
 
 const FIXTURES: &str = "tests/fixtures/language";
 
@@ -25,7 +25,7 @@ fn scripts(directory: &str) -> Vec<String> {
 }
 
 fn run(args: &[&str]) -> Finished {
-    let output = Place::new().command(args).envs(HOOKS).output().unwrap();
+    let output = Place::new().command(args).envs(HOOKS).ends();
     Finished::of(output)
 }
 
@@ -144,11 +144,7 @@ fn the_init_file_is_the_first_that_there_is() {
             .chain(&["x.sh"])
             .copied()
             .collect();
-        let output = place
-            .command(&args)
-            .current_dir(here.path())
-            .output()
-            .unwrap();
+        let output = place.command(&args).current_dir(here.path()).ends();
         Finished::of(output).exits(0).stdout
     };
     for (directory, name) in [
@@ -266,7 +262,7 @@ fn every_example_of_the_manual_runs_or_is_refused_by_name() {
         let run = |mode: &str| {
             let place = Place::new();
             let mut command = place.command(&[mode, &name]);
-            Finished::of(command.current_dir(here.path()).output().unwrap())
+            Finished::of(command.current_dir(here.path()).ends())
         };
         let plan = run("plan").exits(0);
         assert_eq!(plan.stderr, "", "docs/script.md:{line}");
@@ -282,8 +278,7 @@ fn nothing_is_written_but_by_commands() {
     let output = place
         .command(&["rehearse", demo.to_str().unwrap()])
         .current_dir(here.path())
-        .output()
-        .unwrap();
+        .ends();
     Finished::of(output).exits(0);
     let names = |path: &Path| -> Vec<String> {
         let entries = std::fs::read_dir(path).unwrap().flatten();

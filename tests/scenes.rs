@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::harness::{BINARY, Finished, Place, copy_files, kubectls, path_without, skipped};
+use crate::harness::{BINARY, Ends, Finished, Place, copy_files, kubectls, path_without, skipped};
 
 const DEMO: &str = "demos/gateway-api";
 const MAIN: &str = "gateway-api.md";
@@ -41,7 +41,7 @@ fn the_workshop_is_good_on_istio_with_a_real_kubectl() {
     if kubectls().is_empty() {
         return skipped("the workshop with a real kubectl", "no kubectl on PATH");
     }
-    is_good(Finished::of(rehearse("istio").output().unwrap()));
+    is_good(Finished::of(rehearse("istio").ends()));
 }
 
 #[test]
@@ -76,7 +76,7 @@ fn the_workshop_is_good_on_linkerd_with_the_stand_in_and_without_a_network() {
             "unshare -n is not permitted",
         );
     }
-    is_good(Finished::of(command.output().unwrap()));
+    is_good(Finished::of(command.ends()));
 }
 
 /// A scene with something wrong, and the expectation that sees it.

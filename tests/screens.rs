@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use footlights::audience::{Reply, Sample, face::Body};
+use footlights::audience::{Reply, Sample, Shape, face::Body};
 use footlights::diff;
 use footlights::engine::{
     Effect, Engine, Event, Exit, GRACE, Id, Intent, OnFailure, Settings, Typing,
@@ -72,6 +72,7 @@ impl Show {
                 ended: self.now + Duration::from_millis(1),
                 row: cell / 4,
                 column: cell % 4,
+                place: Shape::default().place(cell / 4, cell % 4),
                 pod: None,
                 reply: Reply::Answer {
                     status: 200,

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Instant;
 
-use footlights::audience::{Glyph, Reply, Sample, Smiley, face::Body};
+use footlights::audience::{Glyph, Polling, Reply, Sample, Smiley, face::Body};
 use footlights::cluster::{self, apply};
 use footlights::embedded::EmbeddedCluster;
 use footlights::engine::Event;
@@ -14,7 +14,7 @@ use kube::discovery::Discovery;
 use serde_json::json;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
-use crate::harness::workshop;
+use crate::harness::{http, workshop};
 
 struct World {
     cluster: EmbeddedCluster,
@@ -77,7 +77,7 @@ impl World {
             user: None,
         };
         while self.samples.try_recv().is_ok() {}
-        let probe = self.sampler.probe(7, &[asked], 128);
+        let probe = self.sampler.probe(7, &[asked], &Polling::default(), 128);
         let mut seen: Vec<Sample> = Vec::new();
         while seen.iter().filter(|s| s.number < n as u64).count() < n {
             match self.samples.recv().await.unwrap() {
@@ -114,7 +114,7 @@ async fn plain_requests_agree_with_the_sampler_and_an_outside_change_moves_both(
 
     world.apply("smiley-canary-50.yaml").await;
     let sampled = hearts(&world.sampled(600).await);
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = http().build().unwrap();
     let requests = (0..600).map(|i| {
         let request = client.get(format!("{}/face/center/?row=1&col={i}", world.url));
         async move { request.send().await.unwrap().text().await.unwrap() }
@@ -167,7 +167,7 @@ async fn with_the_gateways_listener_closed_every_cell_fails() {
 #[tokio::test(flavor = "multi_thread")]
 async fn no_request_fails_because_of_a_change() {
     let mut world = World::start().await;
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = http().build().unwrap();
     let url = world.url.clone();
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let load = tokio::spawn(async move {
@@ -213,7 +213,7 @@ async fn no_request_fails_because_of_a_change() {
 #[tokio::test(flavor = "multi_thread")]
 async fn timeouts_headers_and_missing_backends_answer_as_the_gateway_api_says() {
     let mut world = World::start().await;
-    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let client = http().build().unwrap();
     let route = |spec: serde_json::Value| {
         json!({"apiVersion": "gateway.networking.k8s.io/v1", "kind": "HTTPRoute",
                "metadata": {"name": "t", "namespace": "faces"},
@@ -255,8 +255,7 @@ async fn timeouts_headers_and_missing_backends_answer_as_the_gateway_api_says() 
             404,
         ),
     ];
-    let client_no_redirect = reqwest::Client::builder()
-        .no_proxy()
+    let client_no_redirect = http()
         .redirect(reqwest::redirect::Policy::none())
         .build()
         .unwrap();

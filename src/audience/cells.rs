@@ -4,12 +4,10 @@ use std::time::Duration;
 
 use super::color::{CSS_GREY, GREY, PURPLE, RED, Rgb, YELLOW};
 use super::face::Body;
-use super::{Glyph, Reply, SIDE, Sample, Smiley};
+use super::{Glyph, Reply, Sample, Shape, Smiley};
 
-/// An answer older than this begins to fade …
-const FADE_FROM: Duration = Duration::from_millis(2000);
-/// … and is gone by this age.
-const FADE_TO: Duration = Duration::from_millis(2500);
+/// An answer that is older than its cell's period begins to fade, and is gone after this time.
+const FADING: Duration = Duration::from_millis(500);
 /// More timeouts in a row than this put a cell to sleep.
 const TIMEOUTS: u32 = 4;
 
@@ -106,8 +104,9 @@ impl Cell {
         self.counter = 0;
     }
 
-    /// How it looks at a time: fading when no answer comes, asleep after five timeouts in a row.
-    pub fn look(&self, now: Duration) -> Look {
+    /// How a cell that asks once in a period looks at a time: fading when no answer comes, asleep after
+    /// five timeouts in a row.
+    pub fn look(&self, now: Duration, period: Duration) -> Look {
         let mut look = Look {
             glyph: self.glyph.clone(),
             background: self.background,
@@ -122,8 +121,8 @@ impl Cell {
             return look;
         }
         let age = now.saturating_sub(self.updated);
-        if self.glyph.is_some() && age > FADE_FROM {
-            let faded = (age - FADE_FROM).as_secs_f32() / (FADE_TO - FADE_FROM).as_secs_f32();
+        if self.glyph.is_some() && age > period {
+            let faded = (age - period).as_secs_f32() / FADING.as_secs_f32();
             look.opacity = (1.0 - faded).max(0.0);
         }
         look
@@ -139,21 +138,29 @@ impl Default for Cell {
 /// All cells.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Grid {
+    shape: Shape,
     cells: Vec<Cell>,
 }
 
 impl Grid {
     /// A grid without answers.
-    pub fn new() -> Self {
+    pub fn new(shape: Shape) -> Self {
         Grid {
-            cells: vec![Cell::new(); SIDE * SIDE],
+            shape,
+            cells: vec![Cell::new(); shape.rows * shape.columns],
         }
+    }
+
+    /// Its rows and columns.
+    pub fn shape(&self) -> Shape {
+        self.shape
     }
 
     /// Takes a sample into its cell; one for a cell that is not there is dropped.
     pub fn take(&mut self, sample: &Sample) {
-        if sample.column < SIDE
-            && let Some(cell) = self.cells.get_mut(sample.row * SIDE + sample.column)
+        let columns = self.shape.columns;
+        if sample.column < columns
+            && let Some(cell) = self.cells.get_mut(sample.row * columns + sample.column)
         {
             cell.take(&sample.reply, sample.ended);
         }
@@ -161,19 +168,21 @@ impl Grid {
 
     /// The cell at a row and column.
     pub fn cell(&self, row: usize, column: usize) -> &Cell {
-        &self.cells[(row * SIDE + column) % self.cells.len()]
+        &self.cells[(row * self.shape.columns + column) % self.cells.len()]
     }
 }
 
 impl Default for Grid {
     fn default() -> Self {
-        Grid::new()
+        Grid::new(Shape::default())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    const PERIOD: Duration = Duration::from_secs(2);
 
     fn answer(status: u16, body: &str) -> Reply {
         Reply::Answer {
@@ -187,7 +196,7 @@ mod tests {
         for reply in replies {
             cell.take(reply, Duration::ZERO);
         }
-        cell.look(Duration::ZERO)
+        cell.look(Duration::ZERO, PERIOD)
     }
 
     fn shown(look: &Look) -> (String, Rgb, Rgb, Option<u32>) {
@@ -264,7 +273,7 @@ mod tests {
             Duration::ZERO,
         );
         for (ms, opacity) in [(0, 1.0), (2000, 1.0), (2250, 0.5), (2500, 0.0), (9000, 0.0)] {
-            let seen = cell.look(Duration::from_millis(ms)).opacity;
+            let seen = cell.look(Duration::from_millis(ms), PERIOD).opacity;
             assert!((seen - opacity).abs() < 0.01, "{ms} ms: {seen}");
         }
     }

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::tally::WINDOW;
-use super::{Place, Reply, Sample, place};
+use super::{Place, Reply, Sample};
 
 /// Where an answer was asked for, and how it looked.
 #[derive(Clone, Debug, PartialEq)]
@@ -33,7 +33,7 @@ impl Look {
         };
         Look {
             user: sample.user.clone(),
-            place: place(sample.row, sample.column),
+            place: sample.place,
             face,
             color,
         }
@@ -123,6 +123,7 @@ impl Changes {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audience::Shape;
     use crate::audience::face::Body;
 
     fn answer(started: u64, row: usize, body: &str) -> Sample {
@@ -133,6 +134,7 @@ mod tests {
             ended: Duration::from_millis(started + 10),
             row,
             column: 1,
+            place: Shape::default().place(row, 1),
             pod: None,
             reply: Reply::Answer {
                 status: 200,

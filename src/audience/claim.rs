@@ -14,7 +14,7 @@ use super::color::Rgb;
 use super::face::Body;
 use super::interval::wilson;
 use super::sequential::{Counts, Standing, Test};
-use super::{Glyph, Reply, Sample, place};
+use super::{Glyph, Reply, Sample};
 use crate::script::expect::{Asked, Look, Scope, Traffic};
 
 /// Time that a change is given before failing windows count.
@@ -187,8 +187,7 @@ impl Judge {
     }
 
     fn count(&mut self, sample: &Sample) {
-        let is_asked = sample.user == self.asked.user
-            && self.asked.cells.contain(place(sample.row, sample.column));
+        let is_asked = sample.user == self.asked.user && self.asked.cells.contain(sample.place);
         if self.standing != Standing::Open || !is_asked || sample.started < self.since {
             return;
         }

@@ -123,6 +123,7 @@ fn counted<T: PartialEq + Ord + Clone>(items: impl Iterator<Item = T>, n: usize)
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::audience::Place;
     use crate::audience::{Reply, Smiley};
 
     #[test]
@@ -135,6 +136,7 @@ mod tests {
             ended: Duration::from_millis(ms),
             row: 0,
             column: 0,
+            place: Place::Edge,
             pod: None,
             reply: Reply::Answer {
                 status: 200,

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
-use std::io::{BufRead, IsTerminal, Write};
+use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -123,10 +123,11 @@ async fn fingerprint(target: &Target, minified: Minified) -> Result<Fingerprint>
 /// Compares with what is remembered; asks and remembers what is new.
 fn check(name: &str, seen: Fingerprint, trust: Trust) -> Result<()> {
     let path = state_file()?;
+    let unreadable = || format!("{} cannot be read: mend it or remove it", path.display());
     let mut known: BTreeMap<String, Fingerprint> = match fs::read_to_string(&path) {
-        Ok(text) => serde_json::from_str(&text)
-            .with_context(|| format!("{} cannot be read: mend it or remove it", path.display()))?,
-        Err(_) => BTreeMap::new(),
+        Ok(text) => serde_json::from_str(&text).with_context(unreadable)?,
+        Err(error) if error.kind() == ErrorKind::NotFound => BTreeMap::new(),
+        Err(error) => return Err(error).with_context(unreadable),
     };
     if let Some(before) = known.get(name) {
         let Some(difference) = difference(before, &seen) else {

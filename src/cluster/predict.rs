@@ -1,39 +1,52 @@
-//! What a command is about to change: only for a plain `kubectl apply -f FILE`, and never by running it.
+//! What a command is about to change: only for a plain `kubectl apply -f FILE` and `kubectl create
+//! namespace NAME`, and never by running it.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use kube::discovery::Discovery;
+use serde_json::json;
 
 use super::apply::{self, Mode};
 use crate::diff::{Change, compare};
-use crate::manifest;
+use crate::manifest::{self, Document};
 
-/// A `kubectl apply` with literal arguments only.
+/// A kubectl command with literal arguments only, whose changes can be told.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct PlainApply {
-    /// The files.
-    pub files: Vec<String>,
-    /// `-n`, or `default`.
-    pub namespace: String,
+pub enum Plain {
+    /// `kubectl apply`.
+    Apply {
+        /// The files.
+        files: Vec<String>,
+        /// `-n`, or `default`.
+        namespace: String,
+    },
+    /// `kubectl create namespace`.
+    CreateNamespace(String),
 }
 
-/// Recognises a plain `kubectl apply -f FILE`; anything that only bash can evaluate is none.
-pub fn plain_apply(command: &str) -> Option<PlainApply> {
+/// Recognises a plain command; anything that only bash can evaluate is none.
+pub fn plain(command: &str) -> Option<Plain> {
     if command.contains([
         '$', '`', '|', '&', ';', '<', '>', '*', '?', '(', '{', '~', '\n', '#',
     ]) {
         return None;
     }
     let words = shlex::split(command)?;
-    let mut words = words.iter().map(String::as_str);
-    if (words.next(), words.next()) != (Some("kubectl"), Some("apply")) {
-        return None;
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["kubectl", "create", "namespace" | "ns", name] if !name.starts_with('-') => {
+            Some(Plain::CreateNamespace((*name).to_owned()))
+        }
+        ["kubectl", "apply", words @ ..] => plain_apply(words),
+        _ => None,
     }
-    let mut apply = PlainApply {
-        files: Vec::new(),
-        namespace: "default".to_owned(),
-    };
+}
+
+fn plain_apply(words: &[&str]) -> Option<Plain> {
+    let mut files = Vec::new();
+    let mut namespace = "default".to_owned();
+    let mut words = words.iter().copied();
     while let Some(word) = words.next() {
         let (flag, value) = match word.split_once('=') {
             Some((flag, value)) => (flag, value),
@@ -41,46 +54,55 @@ pub fn plain_apply(command: &str) -> Option<PlainApply> {
         };
         match flag {
             "-f" | "--filename" if value != "-" && !value.contains("://") => {
-                apply.files.push(value.to_owned());
+                files.push(value.to_owned());
             }
-            "-n" | "--namespace" => value.clone_into(&mut apply.namespace),
+            "-n" | "--namespace" => value.clone_into(&mut namespace),
             _ => return None,
         }
     }
-    (!apply.files.is_empty()).then_some(apply)
+    (!files.is_empty()).then_some(Plain::Apply { files, namespace })
 }
 
-/// What applying the files would change, by a dry run on the server.
+/// What the command would change, by a dry run on the server.
 pub async fn predict(
     client: &kube::Client,
-    plain: &PlainApply,
+    plain: &Plain,
     directory: &Path,
 ) -> Result<Vec<Change>> {
+    let (documents, namespace) = match plain {
+        Plain::Apply { files, namespace } => (read(files, directory).await?, namespace.as_str()),
+        Plain::CreateNamespace(name) => {
+            let object =
+                json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+            (vec![Document { line: 1, object }], "")
+        }
+    };
     let discovery = Discovery::new(client.clone()).run_aggregated().await?;
     let mut changes = Vec::new();
-    for file in &plain.files {
+    for Document { object, .. } in documents {
+        let applied = apply::apply(client, &discovery, &object, namespace, Mode::DryRun).await?;
+        // A new object is shown as its author wrote it, without what the server fills in; one that is
+        // there already is not created.
+        let after = match (&applied.before, plain) {
+            (None, _) => &object,
+            (Some(_), Plain::Apply { .. }) => &applied.after,
+            (Some(_), Plain::CreateNamespace(_)) => continue,
+        };
+        changes.extend(compare(applied.before.as_ref(), Some(after)));
+    }
+    Ok(changes)
+}
+
+async fn read(files: &[String], directory: &Path) -> Result<Vec<Document>> {
+    let mut documents = Vec::new();
+    for file in files {
         let path: PathBuf = directory.join(file);
         let text = tokio::fs::read_to_string(&path)
             .await
             .with_context(|| format!("reading {}", path.display()))?;
-        for document in manifest::parse(&text)? {
-            let applied = apply::apply(
-                client,
-                &discovery,
-                &document.object,
-                &plain.namespace,
-                Mode::DryRun,
-            )
-            .await?;
-            // A new object is shown as its author wrote it, without what the server fills in.
-            let after = match &applied.before {
-                Some(_) => &applied.after,
-                None => &document.object,
-            };
-            changes.extend(compare(applied.before.as_ref(), Some(after)));
-        }
+        documents.extend(manifest::parse(&text)?);
     }
-    Ok(changes)
+    Ok(documents)
 }
 
 #[cfg(test)]
@@ -104,8 +126,27 @@ mod tests {
             ("sed s/a/b/ x", vec![]),
             ("kubectl apply -f", vec![]),
         ] {
-            let seen = plain_apply(command).map_or(Vec::new(), |p| p.files);
+            let seen = match plain(command) {
+                Some(Plain::Apply { files, .. }) => files,
+                Some(Plain::CreateNamespace(name)) => panic!("{command}: namespace {name}"),
+                None => Vec::new(),
+            };
             assert_eq!(seen, files, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_namespace_is_created_by_its_literal_name() {
+        for (command, name) in [
+            ("kubectl create namespace faces", Some("faces")),
+            ("kubectl create ns 'faces'", Some("faces")),
+            ("kubectl create namespace $N", None),
+            ("kubectl create namespace faces --dry-run=client", None),
+            ("kubectl create configmap faces", None),
+            ("kubectl create namespace --help", None),
+        ] {
+            let expected = name.map(|name| Plain::CreateNamespace(name.to_owned()));
+            assert_eq!(plain(command), expected, "{command}");
         }
     }
 }

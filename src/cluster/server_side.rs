@@ -170,8 +170,8 @@ fn explained(Conflict { manager, field }: &Conflict, all: usize) -> String {
         all => format!(" ({all} fields in all)"),
     };
     format!(
-        "{field} is owned by {manager}, which wants another value{more}. Nothing was applied: change it \
-         there, leave the field out of the manifest, or take it over with `kubectl apply \
+        "{field} is owned by {manager}, which wants another value{more}. The object is left as it was: change \
+         it there, leave the field out of the manifest, or take it over with `kubectl apply \
          --server-side --force-conflicts`"
     )
 }
@@ -228,7 +228,95 @@ fn named(object: &Value) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use http::{Request, Response};
+    use kube::client::Body;
+    use kube::core::{ApiResource, GroupVersionKind};
+    use serde_json::json;
+
     use super::*;
+
+    /// A server that gives these answers to applies, one after the other, and finds the namespaces it
+    /// has; and how many applies it got.
+    async fn applied(
+        answers: &[(u16, Value)],
+        namespace: &str,
+        patience: Duration,
+    ) -> (Result<String>, usize) {
+        let applies = Arc::new(Mutex::new(0));
+        let (counted, answers) = (Arc::clone(&applies), answers.to_vec());
+        let namespace_path = format!("/api/v1/namespaces/{namespace}");
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let (status, body) = if request.method() == http::Method::PATCH {
+                let mut counted = counted.lock().unwrap();
+                *counted += 1;
+                answers[(*counted - 1).min(answers.len() - 1)].clone()
+            } else if request.uri().path() == namespace_path {
+                (200, json!({"metadata": {"name": "there"}}))
+            } else {
+                (404, refusal(404, "not found"))
+            };
+            let response = Response::builder().status(status);
+            let response = response.body(Body::from(body.to_string().into_bytes()));
+            std::future::ready(response)
+        });
+        let client = Client::new(service, "default");
+        let kind = ApiResource::from_gvk(&GroupVersionKind::gvk("", "v1", "ConfigMap"));
+        let api = Api::namespaced_with(client.clone(), "there", &kind);
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
+                            "metadata": {"name": "a", "namespace": "there"}});
+        let until = Instant::now() + patience;
+        let line = apply_one(&client, &api, &object, until).await;
+        let applies = *applies.lock().unwrap();
+        (line, applies)
+    }
+
+    fn refusal(code: u16, message: &str) -> Value {
+        json!({"kind": "Status", "apiVersion": "v1", "status": "Failure", "reason": "X",
+               "code": code, "message": message})
+    }
+
+    #[tokio::test]
+    async fn what_may_come_is_tried_again() {
+        let good = (
+            200,
+            json!({"metadata": {"name": "a", "resourceVersion": "7"}}),
+        );
+        let no_namespace = (404, refusal(404, "namespaces \"there\" not found"));
+        let no_kind = (
+            404,
+            refusal(404, "the server could not find the requested resource"),
+        );
+        let busy = (429, refusal(429, "storage is (re)initializing"));
+        let invalid = (422, refusal(422, "a is invalid"));
+        let done = Ok("configmap/a serverside-applied");
+        let all = [&busy, &no_kind, &no_namespace, &good].map(Clone::clone);
+        for (answers, namespace, patience, result, tries) in [
+            (&[good][..], "there", PATIENCE, done, 1),
+            (&all, "there", PATIENCE, done, 4),
+            (
+                &[no_namespace],
+                "elsewhere",
+                PATIENCE,
+                Err("namespaces \"there\" not found"),
+                1,
+            ),
+            (&[invalid], "there", PATIENCE, Err("a is invalid"), 1),
+            (
+                &[busy],
+                "there",
+                Duration::ZERO,
+                Err("storage is (re)initializing"),
+                1,
+            ),
+        ] {
+            let (seen, applies) = applied(answers, namespace, patience).await;
+            let seen = seen.map_err(|error| error.to_string());
+            let seen = seen.as_deref().map_err(String::as_str);
+            assert_eq!((seen, applies), (result, tries), "{answers:?}");
+        }
+    }
 
     #[test]
     fn namespaces_and_definitions_come_first_and_lists_are_opened() {

@@ -51,11 +51,18 @@ impl Created {
         match event {
             Event::Predicted(_, changes) => {
                 let created = changes.iter().filter(|c| c.verb == Verb::Created);
-                self.predicted.extend(created.map(identity));
+                for identity in created.map(identity) {
+                    // What was not there at the dry run may have come before we are told of it.
+                    match self.perhaps.iter().position(|came| *came == identity) {
+                        Some(at) => self.certain.push(self.perhaps.remove(at)),
+                        None => drop(self.predicted.insert(identity)),
+                    }
+                }
             }
             Event::Changed(change) if change.verb == Verb::Created => {
                 let identity = identity(change);
-                match self.predicted.contains(&identity) {
+                // One prediction is of one creation: a later one may be anybody's.
+                match self.predicted.remove(&identity) {
                     true => self.certain.push(identity),
                     false => self.perhaps.push(identity),
                 }
@@ -132,8 +139,12 @@ mod tests {
             created.notice(&Event::Changed(change(name, Verb::Created)));
         }
         created.notice(&Event::Changed(change("a", Verb::Deleted)));
+        created.notice(&Event::Changed(change("a", Verb::Created)));
         let names = |list: &[Identity]| list.iter().map(|i| i.3.clone()).collect::<Vec<_>>();
         assert_eq!(names(&created.certain), ["b"]);
-        assert_eq!(names(&created.perhaps), ["other"]);
+        assert_eq!(names(&created.perhaps), ["other", "a"]);
+        let late = change("other", Verb::Created);
+        created.notice(&Event::Predicted(2, vec![late]));
+        assert_eq!(names(&created.certain), ["b", "other"]);
     }
 }

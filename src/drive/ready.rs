@@ -11,6 +11,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 
 use super::world::{Cast, Stage, Stand};
+use crate::audience::Polling;
 use crate::cluster::{self, Target, gateway};
 use crate::embedded::EmbeddedCluster;
 use crate::engine::{Event, Nested};
@@ -19,9 +20,6 @@ use crate::sample::Sampler;
 use crate::script::load::Place;
 use crate::shell::{Session, Setup};
 use crate::stand_in;
-
-/// The users whose answers the grid shows.
-pub(super) type Users = Vec<Option<Arc<str>>>;
 
 /// What is there once the cluster is.
 pub(super) struct Ready {
@@ -218,7 +216,7 @@ impl Ready {
     }
 
     /// Tells the show the first Gateway's URL as soon as there is one, and runs the grid.
-    pub(super) async fn follow_gateway(&self, users: watch::Receiver<Users>) -> Result<()> {
+    pub(super) async fn follow_gateway(&self, polling: watch::Receiver<Polling>) -> Result<()> {
         let url = match &self.way {
             Way::Embedded(cluster) => self.first_of(cluster).await?,
             Way::Status => gateway::first_url(&self.client).await?,
@@ -235,7 +233,7 @@ impl Ready {
         if matches!(self.way, Way::Given(_)) && !self.target.is_foreign {
             return Ok(());
         }
-        draw_grid(&sampler, users).await;
+        draw_grid(&sampler, polling).await;
         Ok(())
     }
 
@@ -264,11 +262,11 @@ impl Ready {
     }
 }
 
-/// Samples for the grid, anew whenever its users are others.
-async fn draw_grid(sampler: &Sampler, mut users: watch::Receiver<Users>) {
+/// Samples for the grid, anew whenever it is another.
+async fn draw_grid(sampler: &Sampler, mut polling: watch::Receiver<Polling>) {
     loop {
-        let grid = sampler.grid(&users.borrow_and_update().clone());
-        if users.changed().await.is_err() {
+        let grid = sampler.grid(&polling.borrow_and_update().clone());
+        if polling.changed().await.is_err() {
             return;
         }
         drop(grid);

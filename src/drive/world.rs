@@ -1,6 +1,7 @@
 //! What effects are performed on: the shell, the cluster, the sampler, timers.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -11,14 +12,15 @@ use kube::discovery::Discovery;
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::Value;
 use tokio::sync::mpsc::UnboundedSender;
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
 use super::afterwards::{Afterwards, Created};
-use super::ready::{Ready, Users, lock};
+use super::ready::{Ready, lock};
+use crate::audience::Polling;
 use crate::clock::Clock;
 use crate::cluster::{Target, kinds, predict, server_side};
-use crate::diff::Verb;
+use crate::diff::{Change, Verb};
 use crate::embedded::profile::Profile;
 use crate::engine::{Effect, Event, Exit, Id};
 use crate::load::Extras;
@@ -56,6 +58,9 @@ pub enum Stand {
     Context(Target, Option<String>),
 }
 
+/// A step that is to be cleaned up waits this long for its prediction.
+const PREDICTION: Duration = Duration::from_secs(5);
+
 /// Who and what a show is played with.
 #[derive(Clone, Debug)]
 pub struct Cast {
@@ -86,9 +91,11 @@ pub struct World {
     ready: watch::Receiver<Option<Arc<Ready>>>,
     /// Probes, watches and applies that are under way.
     probes: HashMap<Id, JoinSet<()>>,
-    users: watch::Sender<Users>,
+    polling: watch::Sender<Polling>,
     afterwards: Afterwards,
     created: Created,
+    /// Closes when the next step's changes have been predicted.
+    predicted: Option<oneshot::Receiver<Infallible>>,
     /// Typed before there was a shell.
     early: Arc<Mutex<Vec<u8>>>,
     tasks: JoinSet<()>,
@@ -100,7 +107,7 @@ impl World {
     /// Begins to build the world; `ClusterReady` comes when it stands.
     pub fn new(cast: Cast, clock: Clock, events: UnboundedSender<Event>, stage: Stage) -> Self {
         let (stands, ready) = watch::channel(None);
-        let (users, shown) = watch::channel(vec![None]);
+        let (polling, shown) = watch::channel(Polling::default());
         let afterwards = cast.afterwards;
         let mut tasks = JoinSet::new();
         let (sender, began) = (events.clone(), clock.began());
@@ -124,9 +131,10 @@ impl World {
             events,
             ready,
             probes: HashMap::new(),
-            users,
+            polling,
             afterwards,
             created: Created::default(),
+            predicted: None,
             early: Arc::default(),
             tasks,
             route_created: None,
@@ -220,12 +228,12 @@ impl World {
             Effect::Kill(id) => self.with_session(|session| session.kill(id)),
             Effect::Apply { id, manifest } => self.apply(id, manifest),
             Effect::PredictApply { id, manifest } => self.predict_apply(id, manifest),
-            Effect::Grid(users) => drop(self.users.send_replace(users)),
+            Effect::Grid(polling) => drop(self.polling.send_replace(polling)),
             Effect::WatchObject { id, condition } => self.watch_object(id, condition),
             Effect::Type(bytes) => self.type_in(bytes),
             Effect::Predict { id, command } => self.predict(id, &command),
             Effect::Probe { id, asked, at_once } => {
-                let ready = self.ready.clone();
+                let (ready, polling) = (self.ready.clone(), self.polling.borrow().clone());
                 self.beside(id, async move {
                     let Some(ready) = stands(ready).await else {
                         return;
@@ -237,7 +245,7 @@ impl World {
                         return;
                     };
                     if let Some(sampler) = sampler {
-                        let mut probe = sampler.probe(id, &asked, at_once);
+                        let mut probe = sampler.probe(id, &asked, &polling, at_once);
                         while probe.join_next().await.is_some() {}
                     }
                 });
@@ -300,15 +308,30 @@ impl World {
         }
     }
 
+    /// What a show creates on a real cluster is known by what it was predicted to create: a step that
+    /// is to be cleaned up begins after its prediction.
+    fn prediction(&mut self) -> impl Future<Output = ()> + Send + 'static {
+        let predicted = self.predicted.take();
+        let predicted = predicted.filter(|_| self.afterwards == Afterwards::CleanUp);
+        async move {
+            if let Some(predicted) = predicted {
+                let _ = tokio::time::timeout(PREDICTION, predicted).await;
+            }
+        }
+    }
+
     /// Runs a step as soon as there is a shell.
     fn run(&mut self, id: Id, step: impl FnOnce(&Session) -> Result<()> + Send + 'static) {
         let (ready, events) = (self.ready.clone(), self.events.clone());
-        let next_second = self.next_second();
+        let (next_second, prediction) = (self.next_second(), self.prediction());
         self.tasks.spawn(async move {
             next_second.await;
             let Some(ready) = stands(ready).await else {
                 return;
             };
+            if ready.is_foreign() {
+                prediction.await;
+            }
             if let Err(error) = step(&ready.session()) {
                 tracing::error!(id, %error, "a step could not be run");
                 let _ = events.send(Event::ClusterFailed(format!("{error:#}")));
@@ -342,12 +365,15 @@ impl World {
     /// Applies a manifest; what it says is shown as a command's output is.
     fn apply(&mut self, id: Id, manifest: Manifest) {
         let (ready, events) = (self.ready.clone(), self.events.clone());
-        let next_second = self.next_second();
+        let (next_second, prediction) = (self.next_second(), self.prediction());
         self.beside(id, async move {
             next_second.await;
             let Some(ready) = stands(ready).await else {
                 return;
             };
+            if ready.is_foreign() {
+                prediction.await;
+            }
             let session = ready.session();
             let mut screen = Terminal::new(session.size().0, session.size().1);
             let mut tell = |line: String| {
@@ -383,21 +409,9 @@ impl World {
     }
 
     fn predict_apply(&mut self, id: Id, manifest: Manifest) {
-        let (ready, events) = (self.ready.clone(), self.events.clone());
-        self.tasks.spawn(async move {
-            let Some(ready) = stands(ready).await else {
-                return;
-            };
-            let directory = ready.session().directory();
-            let predicted = async {
-                let text = text_of(&manifest, &directory).await?;
-                server_side::predict(&ready.client, &text).await
-            };
-            match predicted.await {
-                Ok(changes) => drop(events.send(Event::Predicted(id, changes))),
-                // Applying it will say what is wrong.
-                Err(error) => tracing::info!(%error, "no prediction"),
-            }
+        self.tell_prediction(id, async move |ready| {
+            let text = text_of(&manifest, &ready.session().directory()).await?;
+            server_side::predict(&ready.client, &text).await
         });
     }
 
@@ -423,18 +437,30 @@ impl World {
     }
 
     fn predict(&mut self, id: Id, command: &str) {
-        let Some(plain) = predict::plain_apply(command) else {
+        let Some(plain) = predict::plain(command) else {
             return;
         };
+        self.tell_prediction(id, async move |ready| {
+            predict::predict(&ready.client, &plain, &ready.session().directory()).await
+        });
+    }
+
+    fn tell_prediction<F>(&mut self, id: Id, predict: impl FnOnce(Arc<Ready>) -> F + Send + 'static)
+    where
+        F: Future<Output = Result<Vec<Change>>> + Send,
+    {
         let (ready, events) = (self.ready.clone(), self.events.clone());
+        let (told, predicted) = oneshot::channel();
+        self.predicted = Some(predicted);
         self.tasks.spawn(async move {
+            // Closes the channel, whatever comes.
+            let _told = told;
             let Some(ready) = stands(ready).await else {
                 return;
             };
-            let directory = ready.session().directory();
-            match predict::predict(&ready.client, &plain, &directory).await {
+            match predict(ready).await {
                 Ok(changes) => drop(events.send(Event::Predicted(id, changes))),
-                // The command itself will say what is wrong.
+                // The step itself will say what is wrong.
                 Err(error) => tracing::info!(%error, "no prediction"),
             }
         });

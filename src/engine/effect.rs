@@ -1,9 +1,9 @@
 //! What the engine wants done, by what it touches.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::Id;
+use crate::audience::Polling;
 use crate::script::Manifest;
 use crate::script::expect::{Asked, Condition};
 
@@ -81,8 +81,8 @@ pub enum Effect {
         /// What will be applied.
         manifest: Manifest,
     },
-    /// From now on the grid shows these users' answers; none is nobody.
-    Grid(Vec<Option<Arc<str>>>),
+    /// From now on the grids ask this.
+    Grid(Polling),
     /// Sample the traffic for an expectation.
     Probe {
         /// The probe.

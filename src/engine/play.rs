@@ -148,18 +148,13 @@ impl Engine {
             ActKind::Step(step) => return self.begin(step, location, before),
             ActKind::Pause => return self.stop_here(),
             ActKind::Section(name) => self.section(name),
-            ActKind::Grid(change) => self.grid(change),
+            ActKind::Grid(change) => self.grid(&change),
             ActKind::Note(text) => self.state.note = Some(text),
             ActKind::Expect(expectation) => return self.expect(expectation, location),
             ActKind::Page if self.state.page.iter().all(Block::is_empty) => {}
             ActKind::Page => {
                 self.last.turns_page = true;
                 return self.stop_here();
-            }
-            ActKind::Unbuilt { word, rest } => {
-                let text = format!("{word} {rest}");
-                let reason = format!("`@{}` is not built yet", text.trim());
-                return self.stop(location, reason);
             }
         }
         Flow::GoesOn
@@ -176,17 +171,20 @@ impl Engine {
         }
     }
 
-    fn grid(&mut self, GridChange { visible, users, .. }: GridChange) {
+    pub(super) fn grid(&mut self, change: &GridChange) {
         let is_there = self.state.gateway.is_some() || self.state.traffic == Traffic::Expected;
-        self.state.traffic = match visible {
+        self.state.traffic = match change.visible {
             Some(false) => Traffic::Hidden,
             Some(true) if is_there => Traffic::Expected,
             Some(true) => Traffic::None,
             None => self.state.traffic,
         };
-        if let Some(users) = users {
-            self.state.users = users.iter().cloned().map(UserTraffic::of).collect();
-            self.effects.push(Effect::Grid(users));
+        let polling = change.applied_to(&self.state.polling);
+        if polling != self.state.polling {
+            let of = |user: &Option<Arc<str>>| UserTraffic::of(user.clone(), polling.shape);
+            self.state.users = polling.users.iter().map(of).collect();
+            self.state.polling = polling.clone();
+            self.effects.push(Effect::Grid(polling));
         }
     }
 
@@ -473,7 +471,10 @@ impl Engine {
         self.state.results.push(StepResult {
             location: current.location,
             section: self.state.section.clone(),
-            text: current.step.text,
+            text: match current.step.role {
+                Role::Apply(Manifest::Fence { title, .. }) => format!("apply {title}"),
+                _ => current.step.text,
+            },
             status: exit.status,
             took,
             failed: failed.clone(),

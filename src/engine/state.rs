@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::event::Id;
-use crate::audience::UserTraffic;
 use crate::audience::change::FirstAnswer;
 use crate::audience::claim::Seen;
+use crate::audience::{Polling, UserTraffic};
 use crate::diff::Change;
 use crate::script::Location;
 use crate::script::directive::Target;
@@ -53,6 +53,8 @@ pub struct State {
     pub gateway: Option<String>,
     /// The grids, one for each user whose answers are shown; there is always one.
     pub users: Vec<UserTraffic>,
+    /// What they ask for.
+    pub polling: Polling,
     /// What has been run.
     pub results: Vec<StepResult>,
     /// How the show ended, once it has.

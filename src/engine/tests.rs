@@ -1,6 +1,7 @@
 //! No IO, no runtime: events in, effects and state out.
 
 use super::*;
+use crate::audience::{Place, Shape};
 use crate::script;
 
 fn engine(text: &str, on_failure: OnFailure) -> Engine {
@@ -646,11 +647,42 @@ fn a_manifest_is_predicted_shown_and_applied() {
 }
 
 #[test]
+fn front_matter_and_directives_say_what_the_grid_asks_for() {
+    let text = "---\ngrid: {rows: 6, cols: 3, users: [\"-\", heart]}\n---\n\
+        <!-- @grid rate=20 -->\n<!-- @grid rows=5 -->\n```bash\ntrue\n```\n";
+    let mut engine = engine(text, OnFailure::Stop);
+    let asked: Vec<(usize, usize, usize, Option<u16>)> = engine
+        .handle(at(0), Event::Tick)
+        .into_iter()
+        .filter_map(|effect| match effect {
+            Effect::Grid(Polling { users, shape, rate }) => {
+                Some((users.len(), shape.rows, shape.columns, rate))
+            }
+            _ => None,
+        })
+        .collect();
+    let rate = Some(20);
+    assert_eq!(asked, [(2, 6, 3, None), (2, 6, 3, rate), (2, 5, 3, rate)]);
+    let (rows, columns) = (5, 3);
+    let shapes: Vec<Shape> = engine
+        .state()
+        .users
+        .iter()
+        .map(|u| u.grid.shape())
+        .collect();
+    assert_eq!(shapes, [Shape { rows, columns }; 2]);
+}
+
+#[test]
 fn the_grid_shows_the_users_that_are_named() {
     let text = "#@SHOW\n#@grid users=-,heart\n#@wait\n#@grid hide\n";
     let mut engine = live(loaded("x.sh", text));
     let effects = engine.handle(at(0), Event::Tick);
-    assert_eq!(effects, [Effect::Grid(vec![None, Some("heart".into())])]);
+    let polling = Polling {
+        users: vec![None, Some("heart".into())],
+        ..Polling::default()
+    };
+    assert_eq!(effects, [Effect::Grid(polling)]);
     assert_eq!(engine.state().users.len(), 2);
     let sample = |user: Option<&str>| Sample {
         number: 0,
@@ -659,6 +691,7 @@ fn the_grid_shows_the_users_that_are_named() {
         ended: at(2),
         row: 0,
         column: 0,
+        place: Place::Edge,
         pod: None,
         reply: crate::audience::Reply::Unreachable,
     };

@@ -105,8 +105,8 @@ pub struct Loaded {
     _files: Option<tempfile::TempDir>,
 }
 
-/// Reads a script to be played; `None` is the tour. One with errors, or with directives whose engine
-/// is still to come, is refused with all of them.
+/// Reads a script to be played; `None` is the tour. One with errors is refused with all of
+/// them.
 pub fn load(
     path: Option<&Path>,
     args: &[String],
@@ -257,11 +257,6 @@ impl Loaded {
     pub fn faults(&self, plan: &Plan) -> Vec<String> {
         let mut faults = plan.faults();
         let (file, front) = (&self.script.file, &self.script.front);
-        if front.grid.is_some() {
-            faults.push(format!(
-                "{file}: `grid:` in the front matter is not built yet"
-            ));
-        }
         if let Ground::Context(context) = &self.ground
             && !front.contexts.is_empty()
             && !front.contexts.contains(context)

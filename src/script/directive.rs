@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::expect::{self, Expectation};
+use crate::audience::polling::{MOST_RATE, Polling, Shape};
 
 /// A directive that runs nothing by itself.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,13 +45,6 @@ pub enum Directive {
     Grid(GridChange),
     /// Turn the page: wait if there is something to read, then clear. Made by headings of articles.
     Page,
-    /// One that is understood and whose engine is still to come.
-    Unbuilt {
-        /// Its word.
-        word: &'static str,
-        /// The words behind it.
-        rest: String,
-    },
 }
 
 /// What `@grid` changes.
@@ -62,6 +56,27 @@ pub struct GridChange {
     pub visible: Option<bool>,
     /// The users whose answers are shown, a grid each; none is nobody.
     pub users: Option<Vec<Option<Arc<str>>>>,
+    /// Rows of cells.
+    pub rows: Option<usize>,
+    /// Columns of cells.
+    pub columns: Option<usize>,
+    /// The most requests a second, those of expectations too.
+    pub rate: Option<u16>,
+}
+
+impl GridChange {
+    /// What is asked for after the change.
+    pub fn applied_to(&self, polling: &Polling) -> Polling {
+        let Shape { rows, columns } = polling.shape;
+        Polling {
+            users: self.users.clone().unwrap_or_else(|| polling.users.clone()),
+            shape: Shape {
+                rows: self.rows.unwrap_or(rows),
+                columns: self.columns.unwrap_or(columns),
+            },
+            rate: self.rate.or(polling.rate),
+        }
+    }
 }
 
 /// A kind of cluster.
@@ -177,7 +192,7 @@ pub fn parse(word: &str, rest: &str) -> Result<Option<Directive>, Problem> {
             }
         }),
         "end" if rest.is_empty() => Directive::End,
-        "grid" => grid(rest)?,
+        "grid" => Directive::Grid(grid(rest)?),
         _ => return Ok(None),
     };
     Ok(Some(directive))
@@ -185,10 +200,13 @@ pub fn parse(word: &str, rest: &str) -> Result<Option<Directive>, Problem> {
 
 /// The most grids that stand side by side and can still be read.
 pub const MOST_USERS: usize = 3;
+/// The rows, and the columns, that a grid can have.
+const SIDES: std::ops::RangeInclusive<usize> = 3..=8;
 
 /// `show`, `hide`, or settings such as `users=-,heart`.
-fn grid(rest: &str) -> Result<Directive, Problem> {
-    const HELP: &str = "write `@grid show`, `@grid hide` or `@grid users=-,heart`";
+pub fn grid(rest: &str) -> Result<GridChange, Problem> {
+    const HELP: &str =
+        "write `@grid show`, `@grid hide`, `@grid users=-,heart` or `@grid rows=4 cols=4 rate=50`";
     let mut change = GridChange {
         text: rest.to_owned(),
         ..GridChange::default()
@@ -198,21 +216,42 @@ fn grid(rest: &str) -> Result<Directive, Problem> {
             ("show", _) => change.visible = Some(true),
             ("hide", _) => change.visible = Some(false),
             (_, Some(("users", names))) => change.users = Some(users(names.split(','))?),
-            (_, Some(("rows" | "cols" | "rate", number)))
-                if number.parse::<u16>().is_ok_and(|n| n > 0) =>
-            {
-                return Ok(Directive::Unbuilt {
-                    word: "grid",
-                    rest: rest.to_owned(),
-                });
-            }
+            (_, Some(("rows", number))) => change.rows = Some(side("rows", number)?),
+            (_, Some(("cols", number))) => change.columns = Some(side("cols", number)?),
+            (_, Some(("rate", number))) => change.rate = Some(rate(number)?),
             _ => return problem(&format!("`@grid` does not know `{word}`"), HELP),
         }
     }
     if rest.is_empty() {
         return problem("`@grid` needs a word", HELP);
     }
-    Ok(Directive::Grid(change))
+    Ok(change)
+}
+
+/// The rows or columns of a grid.
+fn side(what: &str, number: &str) -> Result<usize, Problem> {
+    match number.parse() {
+        Ok(side) if SIDES.contains(&side) => Ok(side),
+        _ => problem(
+            &format!("a grid cannot have `{what}={number}`"),
+            &format!(
+                "{} to {}: there is an edge around a centre, and faces are to be seen",
+                SIDES.start(),
+                SIDES.end()
+            ),
+        ),
+    }
+}
+
+/// The most requests a second.
+fn rate(number: &str) -> Result<u16, Problem> {
+    match number.parse() {
+        Ok(rate) if (1..=MOST_RATE).contains(&rate) => Ok(rate),
+        _ => problem(
+            &format!("`rate={number}` is no rate"),
+            &format!("write the most requests a second, 1 to {MOST_RATE}"),
+        ),
+    }
 }
 
 /// The users of a grid: `-` is nobody.

@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::de::Error;
+use serde::{Deserialize, Deserializer};
 
+use super::directive::{self, GridChange};
 use super::{Diagnostic, Location, Severity};
 
 /// What the front matter says; everything has a default.
@@ -18,26 +20,55 @@ pub struct Front {
     pub theme: Option<String>,
     /// What the embedded cluster starts with.
     pub cluster: ClusterNeeds,
-    /// The grid, unless it is the default one.
-    pub grid: Option<GridNeeds>,
+    /// The grid that it begins with, unless it is the default one.
+    #[serde(deserialize_with = "grid")]
+    pub grid: Option<GridChange>,
     /// Programs that have to be there.
     pub requires: Vec<String>,
     /// The contexts that it may run on with `--context`; all if empty.
     pub contexts: Vec<String>,
 }
 
-/// `grid:` of the front matter.
-#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct GridNeeds {
-    /// The app whose answers are shown; `faces`.
-    pub app: Option<String>,
-    /// Rows of cells.
-    pub rows: Option<u16>,
-    /// Columns of cells.
-    pub cols: Option<u16>,
-    /// The users whose answers are shown; `-` is nobody.
-    pub users: Vec<String>,
+/// `grid:` of the front matter, as it is written.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GridKeys {
+    app: Option<App>,
+    rows: Option<usize>,
+    cols: Option<usize>,
+    rate: Option<usize>,
+    users: Option<Vec<String>>,
+}
+
+/// The apps whose answers the grid can show.
+#[derive(Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum App {
+    Faces,
+}
+
+/// The same change as `@grid` with the same words makes.
+fn grid<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<GridChange>, D::Error> {
+    let GridKeys {
+        app: None | Some(App::Faces),
+        rows,
+        cols,
+        rate,
+        users,
+    } = GridKeys::deserialize(deserializer)?;
+    let numbers = [("rows", rows), ("cols", cols), ("rate", rate)];
+    let numbers = numbers
+        .into_iter()
+        .filter_map(|(key, number)| Some(format!("{key}={}", number?)));
+    let users = users.map(|users| format!("users={}", users.join(",")));
+    let words: Vec<String> = numbers.chain(users).collect();
+    match directive::grid(&words.join(" ")) {
+        Ok(change) => Ok(Some(change)),
+        Err(problem) => Err(D::Error::custom(format!(
+            "{}: {}",
+            problem.message, problem.help
+        ))),
+    }
 }
 
 /// `cluster:` of the front matter.
@@ -99,7 +130,7 @@ pub fn read(file: &Arc<str>, lines: &[&str], diagnostics: &mut Vec<Diagnostic>) 
                 column: column.max(1),
                 source: lines.get(line).unwrap_or(&"").to_string(),
                 message: format!("the front matter is not understood: {error}"),
-                help: "it is YAML with title, minutes, theme, cluster: {profile: bare|gateway|workshop}, grid: {app, rows, cols, users}, requires and contexts"
+                help: "it is YAML with title, minutes, theme, cluster: {profile: bare|gateway|workshop}, grid: {app, rows, cols, rate, users}, requires and contexts"
                     .to_owned(),
             });
             (Front::default(), length + 2)

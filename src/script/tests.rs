@@ -364,6 +364,31 @@ fn each_mistake_has_its_diagnostic() {
             "does not know `colour=x`",
             Severity::Error,
         ),
+        (
+            "<!-- @grid rows=2 -->",
+            "cannot have `rows=2`",
+            Severity::Error,
+        ),
+        (
+            "<!-- @grid cols=9 -->",
+            "cannot have `cols=9`",
+            Severity::Error,
+        ),
+        (
+            "<!-- @grid rate=0 -->",
+            "`rate=0` is no rate",
+            Severity::Error,
+        ),
+        (
+            "---\ngrid: {rows: 40}\n---\n",
+            "cannot have `rows=40`",
+            Severity::Error,
+        ),
+        (
+            "---\ngrid: {app: chess}\n---\n",
+            "unknown variant `chess`",
+            Severity::Error,
+        ),
         ("```bash\necho", "never closed", Severity::Error),
         (
             "```bash\necho\n\n```bash\necho\n```",

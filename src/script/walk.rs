@@ -58,13 +58,6 @@ pub enum ActKind {
     Only(Target),
     /// A new page of an article.
     Page,
-    /// A directive whose engine is still to come.
-    Unbuilt {
-        /// Its word.
-        word: &'static str,
-        /// The words behind it.
-        rest: String,
-    },
 }
 
 /// Something that is executed, and how.
@@ -273,7 +266,6 @@ impl Walk {
                     Directive::Grid(change) => ActKind::Grid(change),
                     Directive::Page => ActKind::Page,
                     Directive::Only(target) => ActKind::Only(target),
-                    Directive::Unbuilt { word, rest } => ActKind::Unbuilt { word, rest },
                     _ => return None,
                 }
             }

@@ -11,7 +11,7 @@ use super::wrap::shorten;
 use crate::audience::cells::Look;
 use crate::audience::color::PURPLE;
 use crate::audience::tally::Shares;
-use crate::audience::{Glyph, Rgb, SIDE, Smiley, UserTraffic};
+use crate::audience::{Glyph, Rgb, Shape, Smiley, UserTraffic};
 use crate::engine::State;
 use crate::theme::{Theme, color};
 
@@ -36,9 +36,9 @@ pub struct CellSize {
 }
 
 /// The greatest cells with which a grid, what stands above it and its shares fit into a space.
-pub fn cell_size(columns: u16, rows: u16, above: u16) -> CellSize {
-    let side = SIDE as u16;
-    let by_rows = rows.saturating_sub(SHARES + above) / side;
+pub fn cell_size(shape: Shape, columns: u16, rows: u16, above: u16) -> CellSize {
+    let side = shape.columns as u16;
+    let by_rows = rows.saturating_sub(SHARES + above) / shape.rows as u16;
     let by_columns = (columns.saturating_sub(side - 1) / side) / 2;
     let rows = by_rows.min(by_columns).max(1);
     CellSize {
@@ -48,8 +48,8 @@ pub fn cell_size(columns: u16, rows: u16, above: u16) -> CellSize {
 }
 
 /// The columns that a grid of such cells takes, with a gap between cells.
-pub fn width(cell: CellSize) -> u16 {
-    let side = SIDE as u16;
+pub fn width(shape: Shape, cell: CellSize) -> u16 {
+    let side = shape.columns as u16;
     cell.columns * side + side - 1
 }
 
@@ -58,7 +58,10 @@ pub fn width_of(users: &[UserTraffic], columns: u16, rows: u16) -> u16 {
     let count = users.len().max(1) as u16;
     let gaps = BETWEEN * (count - 1);
     let each = columns.saturating_sub(gaps) / count;
-    let used = width(cell_size(each, rows, title_rows(users)));
+    let shape = users
+        .first()
+        .map_or_else(Shape::default, |u| u.grid.shape());
+    let used = width(shape, cell_size(shape, each, rows, title_rows(users)));
     match count {
         1 => used,
         // A title and bars need more than the smallest cells do.
@@ -87,36 +90,35 @@ pub fn draw(state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
 
 fn draw_user(traffic: &UserTraffic, state: &State, theme: &Theme, area: Rect, buffer: &mut Buffer) {
     let above = title_rows(&state.users);
-    let cell = cell_size(area.width, area.height, above);
-    let spare = area
-        .height
-        .saturating_sub(cell.rows * SIDE as u16 + SHARES + above);
+    let shape = traffic.grid.shape();
+    let cell = cell_size(shape, area.width, area.height, above);
+    let (wide, high) = (width(shape, cell), cell.rows * shape.rows as u16);
+    let spare = area.height.saturating_sub(high + SHARES + above);
     let top = if state.zoomed {
         spare / 2
     } else {
         spare.min(1)
     };
     let used = Rect {
-        x: area.x + area.width.saturating_sub(width(cell)) / 2,
+        x: area.x + area.width.saturating_sub(wide) / 2,
         y: area.y + top + above,
-        width: width(cell),
-        height: cell.rows * SIDE as u16,
+        width: wide,
+        height: high,
     };
     if above > 0 {
         draw_title(traffic, used, theme, area, buffer);
     }
-    for row in 0..SIDE {
-        for column in 0..SIDE {
-            let look = traffic.grid.cell(row, column).look(state.now);
-            let place = Rect {
-                x: used.x + column as u16 * (cell.columns + 1),
-                y: used.y + row as u16 * cell.rows,
-                width: cell.columns,
-                height: cell.rows,
-            }
-            .intersection(area);
-            draw_cell(&look, theme, place, buffer);
+    let period = state.polling.period();
+    for (row, column) in shape.cells() {
+        let look = traffic.grid.cell(row, column).look(state.now, period);
+        let place = Rect {
+            x: used.x + column as u16 * (cell.columns + 1),
+            y: used.y + row as u16 * cell.rows,
+            width: cell.columns,
+            height: cell.rows,
         }
+        .intersection(area);
+        draw_cell(&look, theme, place, buffer);
     }
     let width = used.width.max(area.width.min(NARROWEST_SHARES));
     let below = Rect {
@@ -265,7 +267,7 @@ fn draw_shares(
     buffer: &mut Buffer,
 ) {
     let shares = traffic.tally.shares(state.now);
-    let mut rows = vec![numbers(&shares, state, theme)];
+    let mut rows = vec![numbers(&shares, state, theme, area.width)];
     // In an order that does not change when one overtakes the other.
     let mut glyphs: Vec<_> = shares.glyphs.iter().take(2).collect();
     glyphs.sort_by(|a, b| a.0.cmp(&b.0));
@@ -292,7 +294,7 @@ fn ink_of(glyph: &Glyph, theme: &Theme) -> Rgb {
     }
 }
 
-fn numbers(shares: &Shares, state: &State, theme: &Theme) -> Line<'static> {
+fn numbers(shares: &Shares, state: &State, theme: &Theme, width: u16) -> Line<'static> {
     if shares.n == 0 {
         let text = if state.gateway.is_some() {
             "waiting for the first answers"
@@ -307,11 +309,11 @@ fn numbers(shares: &Shares, state: &State, theme: &Theme) -> Line<'static> {
     } else {
         theme.dim
     };
+    let room = usize::from(width).saturating_sub(errors.width());
+    let rates = [" answers/s · ", "/s · "].map(|unit| format!("{:.1}{unit}", shares.rate));
+    let rate = rates.into_iter().find(|rate| rate.width() <= room);
     Line::from(vec![
-        Span::styled(
-            format!("{:.1} answers/s · ", shares.rate),
-            theme.ink(theme.dim),
-        ),
+        Span::styled(rate.unwrap_or_default(), theme.ink(theme.dim)),
         Span::styled(errors, theme.ink(ink)),
     ])
 }
@@ -347,7 +349,7 @@ mod tests {
             ((20, 10), 1),
             ((0, 0), 1),
         ] {
-            let cell = cell_size(space.0, space.1, 0);
+            let cell = cell_size(Shape::default(), space.0, space.1, 0);
             assert_eq!((cell.rows, cell.columns), (rows, rows * 2), "{space:?}");
         }
     }

@@ -1,7 +1,7 @@
 //! Claims judged on answers that are made up.
 
 use super::*;
-use crate::audience::Smiley;
+use crate::audience::{Place, Smiley};
 use crate::script::expect::{self, Claim};
 
 fn face(smiley: Smiley) -> Reply {
@@ -23,6 +23,7 @@ fn sample(number: u64, reply: Reply, at: Duration) -> Sample {
         ended: at,
         row: 0,
         column: 0,
+        place: Place::Edge,
         pod: Some("face-7d9f-abcde".into()),
         reply,
     }
@@ -227,7 +228,7 @@ fn only_answers_of_the_claimed_cells_count() {
             Smiley::Grinning
         };
         let mut sample = sample(number, face(smiley), Duration::ZERO);
-        (sample.row, sample.column) = if inner { (1, 2) } else { (0, 2) };
+        sample.place = if inner { Place::Center } else { Place::Edge };
         judge.take(&sample);
     }
     assert_eq!(judge.standing(), Standing::Holds);
