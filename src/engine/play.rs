@@ -439,7 +439,8 @@ impl Engine {
         if let Some(command) = self.state.command(id) {
             command.ended = Some((exit.status, took));
             output = command.output.clone();
-            let lines = &output.lines;
+            let text = output.text();
+            let lines: Vec<&str> = text.lines().collect();
             let last = &lines[lines.len().saturating_sub(TAIL)..];
             tail = last.iter().map(ToString::to_string).collect();
         }

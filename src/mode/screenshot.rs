@@ -77,7 +77,8 @@ pub async fn run(args: cli::Screenshot) -> Result<ExitOutcome> {
         }
     }));
     let clock = Clock::new(Pace::Live);
-    let outcome = drive(engine, pilot, clock, cast, vec![Box::new(camera)]).await?;
+    let played = drive(engine, pilot, clock, cast, vec![Box::new(camera)]).await;
+    let outcome = played.inspect_err(|_| discard(files.values()))?;
     let screens = screens.take();
     for (step, (path, mut file)) in files {
         match screens.get(&step) {
@@ -86,8 +87,7 @@ pub async fn run(args: cli::Screenshot) -> Result<ExitOutcome> {
                 file.write_all(picture.as_bytes())
                     .with_context(|| format!("writing {}", path.display()))?;
             }
-            // Nobody wants an empty file.
-            None => drop(std::fs::remove_file(path)),
+            None => discard([&(path, file)]),
         }
     }
     match outcome {
@@ -97,6 +97,13 @@ pub async fn run(args: cli::Screenshot) -> Result<ExitOutcome> {
             eprintln!("footlights: {location}: {reason}; no further picture was taken");
             Ok(ExitOutcome::ShowFailed)
         }
+    }
+}
+
+/// Nobody wants an empty file.
+fn discard<'f>(files: impl IntoIterator<Item = &'f (PathBuf, File)>) {
+    for (path, _) in files {
+        let _ = std::fs::remove_file(path);
     }
 }
 
