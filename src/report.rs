@@ -13,7 +13,8 @@ pub fn step_line(result: &StepResult) -> String {
     } else {
         "✓"
     };
-    let text = result.text.lines().next().unwrap_or("");
+    let text = result.title.as_ref().unwrap_or(&result.text);
+    let text = text.lines().next().unwrap_or("");
     let more = if result.text.lines().count() > 1 {
         " …"
     } else {

@@ -27,15 +27,21 @@ impl Frame {
     /// What was written, rows of one line joined.
     pub fn text(&self) -> String {
         let mut text = String::new();
-        for (index, line) in self.lines.iter().enumerate() {
+        for (line, goes_on) in self.lines.iter().zip(self.goes_on()) {
             for span in &line.spans {
                 text.push_str(&span.content);
             }
-            if !self.wrapped.get(index).is_some_and(|goes_on| *goes_on) {
+            if !goes_on {
                 text.push('\n');
             }
         }
         text
+    }
+
+    /// For each row, whether its line goes on in the next.
+    pub fn goes_on(&self) -> impl Iterator<Item = bool> {
+        let rest = std::iter::repeat(false);
+        self.wrapped.iter().copied().chain(rest)
     }
 
     fn drop_empty_rows(&mut self, keep: usize) {
@@ -225,7 +231,7 @@ fn line(screen: &vt100::Screen, row: u16, columns: u16) -> Line<'static> {
             text.push(' ');
         }
     }
-    if style == Style::default() {
+    if style == Style::default() && !screen.row_wrapped(row) {
         text.truncate(text.trim_end().len());
     }
     if !text.is_empty() {
@@ -267,6 +273,21 @@ fn color(color: vt100::Color) -> Option<Color> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_that_was_broken_is_whole_again() {
+        for line in [
+            "one two three",
+            "one two  three",
+            "1234567 x",
+            "12345678x",
+            "全文使用了演",
+        ] {
+            let mut terminal = Terminal::new(8, 4);
+            terminal.take(line.as_bytes());
+            assert_eq!(terminal.frame().text(), format!("{line}\n"));
+        }
+    }
 
     #[test]
     fn a_flood_leaves_the_same_whether_it_is_drawn_or_not() {

@@ -58,7 +58,7 @@ fn the_first_screen_and_a_canary_by_the_third_enter() {
     pty.send("\r\r");
     pty.wait_for("created");
     wait_cells(&pty, "the first heart eyes", HEART, 2);
-    pty.wait_for("seen (");
+    pty.wait_for(" n=");
 
     pty.send("?");
     pty.wait_for("look back");

@@ -472,9 +472,10 @@ impl Engine {
         self.state.results.push(StepResult {
             location: current.location,
             section: self.state.section.clone(),
-            text: match current.step.role {
-                Role::Apply(Manifest::Fence { title, .. }) => format!("apply {title}"),
-                _ => current.step.text,
+            text: current.step.text,
+            title: match current.step.role {
+                Role::Apply(Manifest::Fence { title, .. }) => Some(format!("apply {title}")),
+                _ => None,
             },
             status: exit.status,
             took,

@@ -289,6 +289,8 @@ pub struct StepResult {
     pub section: Option<String>,
     /// Its text.
     pub text: String,
+    /// What stands for the text in reports for people: a fence has none that says what it does.
+    pub title: Option<String>,
     /// Its exit status.
     pub status: i32,
     /// Time taken.

@@ -105,9 +105,7 @@ fn print(out: &mut impl Write, block: &Block) -> Result<()> {
             if command.seen == Visible::Whole {
                 writeln!(out, "$ {}", command.text)?;
             }
-            for line in &command.output.lines {
-                writeln!(out, "{line}")?;
-            }
+            write!(out, "{}", command.output.text())?;
         }
     }
     Ok(())

@@ -65,7 +65,10 @@ fn cases(result: &StepResult) -> Vec<Case> {
     let named = |line: usize, text: &str| format!("{line}: {}", text.lines().next().unwrap_or(""));
     let step = Case {
         class: class.clone(),
-        name: named(result.location.line, &result.text),
+        name: named(
+            result.location.line,
+            result.title.as_ref().unwrap_or(&result.text),
+        ),
         seconds: result.took.as_secs_f64(),
         failure: result.failed.clone().map(|reason| {
             (
@@ -130,6 +133,7 @@ mod tests {
             location: location(3),
             section: Some("Canary".into()),
             text: "kubectl apply -f - <<END\nmore".into(),
+            title: None,
             status: 0,
             took: Duration::from_millis(250),
             failed: None,

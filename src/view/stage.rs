@@ -13,6 +13,7 @@ use crate::audience::change::FirstAnswer;
 use crate::audience::claim::{Seen, Unit};
 use crate::diff::{Change, DiffLine, Verb};
 use crate::engine::{Above, Block, By, Check, CommandBlock, Phase, State, Visible};
+use crate::terminal::Frame;
 use crate::theme::{Theme, color};
 
 /// Prose in longer lines is hard to read from afar.
@@ -124,7 +125,7 @@ impl Stage<'_> {
 
     fn command(&self, command: &CommandBlock) -> Vec<Line<'static>> {
         if command.seen == Visible::Output {
-            return command.output.lines.clone();
+            return output(&command.output, self.width);
         }
         let mut lines = self.typed(command);
         if command.typed.is_none() && command.ended.is_none() {
@@ -132,7 +133,7 @@ impl Stage<'_> {
                 lines.extend(self.prediction(change));
             }
         }
-        lines.extend(command.output.lines.iter().cloned());
+        lines.extend(output(&command.output, self.width));
         // An expectation of an exit status speaks for itself.
         let is_expected = command.checks.iter().any(|c| c.text.starts_with("exit"));
         if let Some((status, _)) = command.ended
@@ -215,7 +216,10 @@ impl Stage<'_> {
             (format!("{what} {}", change.object()), bold),
         ];
         let mut lines = wrap(&title, self.width, 2);
-        for field in &change.fields {
+        // Whole objects are told by their lines alone.
+        let is_whole = |value: &Value| value.is_object() || value.is_array();
+        let fields = change.fields.iter();
+        for field in fields.filter(|f| !is_whole(&f.before) && !is_whole(&f.after)) {
             lines.extend(self.field("▍ ", &field.path, &field.before, &field.after));
         }
         let most = (self.height / 2).saturating_sub(lines.len()).max(4);
@@ -321,7 +325,15 @@ impl Stage<'_> {
                     n,
                     ..
                 } = seen;
-                format!("{mark} {value:.0} {unit} seen ({low:.0}–{high:.0} {unit}, n={n})")
+                let seen = format!("{value:.0} {unit} ({low:.0}–{high:.0} {unit}, n={n})");
+                match check.holds {
+                    // What is seen is in the claim's words, but for how long it may take.
+                    Some(true) => {
+                        let claim = check.text.split(" within ").next().unwrap_or_default();
+                        format!("{mark} {claim}: {seen}")
+                    }
+                    _ => format!("{mark} {seen}"),
+                }
             }
             (None, "") => format!("{mark} {}", check.text),
             // What holds says what it is; what does not, what was there instead.
@@ -371,5 +383,42 @@ fn short(value: &Value) -> String {
         Value::Null => "none".to_owned(),
         Value::String(text) => shorten(text, 40),
         other => shorten(&other.to_string(), 40),
+    }
+}
+
+/// What a command wrote. Its terminal breaks a long line anywhere; an audience reads whole words.
+fn output(frame: &Frame, width: usize) -> Vec<Line<'static>> {
+    let mut lines = Vec::new();
+    let mut broken: Vec<(String, Style)> = Vec::new();
+    for (row, goes_on) in frame.lines.iter().zip(frame.goes_on()) {
+        if !goes_on && broken.is_empty() {
+            lines.push(row.clone());
+            continue;
+        }
+        let spans = row.spans.iter();
+        broken.extend(spans.map(|span| (span.content.to_string(), span.style)));
+        if !goes_on {
+            lines.extend(wrap(&std::mem::take(&mut broken), width, 0));
+        }
+    }
+    if !broken.is_empty() {
+        lines.extend(wrap(&broken, width, 0));
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_that_a_terminal_breaks_are_whole_on_the_stage() {
+        let mut terminal = crate::terminal::Terminal::new(12, 8);
+        terminal.take(b"short\r\nroute configured now\r\nA   B\r\n");
+        let rows: Vec<String> = output(&terminal.frame(), 12)
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(rows, ["short", "route", "configured", "now", "A   B"]);
     }
 }
