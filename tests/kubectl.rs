@@ -144,6 +144,21 @@ fn the_stand_in_does_the_same() {
     let cluster = Cluster::start("bare");
     let refused = cluster.kubectl(&program, "explain pods").exits(1);
     assert!(refused.stderr.contains("stand-in"), "{}", refused.stderr);
+    // `kubectl get pods | head -1`: nobody sees a panic on the stage.
+    for (into, said) in [("| true", "stand-in"), ("> /dev/full", "No space left")] {
+        let line = format!("'{}' get namespaces {into}", program.display());
+        let mut shell = std::process::Command::new("bash");
+        let shell = shell
+            .args(["-c", &line])
+            .env("KUBECONFIG", cluster.told["kubeconfig"].as_str().unwrap());
+        let ended = Finished::of(shell.ends());
+        assert!(ended.stderr.contains(said), "{into}: {}", ended.stderr);
+        assert!(
+            !ended.stderr.contains("panicked"),
+            "{into}: {}",
+            ended.stderr
+        );
+    }
 }
 
 #[test]

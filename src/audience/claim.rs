@@ -194,6 +194,10 @@ impl Judge {
         let Some(hit) = is_hit(&self.claim, sample) else {
             return;
         };
+        // Errors show no face: alone, they are no proof that a face's share is small.
+        if self.window.counts.n == 0 && self.may_be_nothing() && !tells(&self.claim, sample) {
+            return;
+        }
         self.window.counts.n += 1;
         self.window.counts.hits += u64::from(hit);
         if matches!(self.claim, Traffic::Latency { .. }) {
@@ -216,6 +220,11 @@ impl Judge {
         if self.window.counts.n == 0 || self.age(now) >= self.within + OVERTIME {
             self.standing = Standing::Fails;
         }
+    }
+
+    fn may_be_nothing(&self) -> bool {
+        matches!(self.claim, Traffic::Share { .. } | Traffic::Status { .. })
+            && matches!(self.test, Test::Share { low: None, .. })
     }
 
     fn next_window(&mut self, now: Duration) {
@@ -263,7 +272,9 @@ fn is_hit(claim: &Traffic, sample: &Sample) -> Option<bool> {
         Traffic::Share { look, .. } | Traffic::All(look) => looks_like(look, sample),
         // Errors show no face, so they are no proof that a face is gone.
         Traffic::None(look) => {
-            sample.reply.face()?;
+            if !tells(claim, sample) {
+                return None;
+            }
             !looks_like(look, sample)
         }
         Traffic::Errors { .. } => sample.reply.is_error(),
@@ -272,6 +283,22 @@ fn is_hit(claim: &Traffic, sample: &Sample) -> Option<bool> {
             sample.reply == Reply::Unreachable || sample.took() >= *below
         }
     })
+}
+
+/// True if an answer could show what the claim is about.
+fn tells(claim: &Traffic, sample: &Sample) -> bool {
+    match claim {
+        Traffic::Share { look, .. } | Traffic::All(look) | Traffic::None(look) => {
+            let Some(Body::Face { smiley, color, .. }) = sample.reply.face() else {
+                return false;
+            };
+            (look.smiley.is_none() || smiley.is_some())
+                && (look.color.is_none() || color.is_some())
+                && (look.pod.is_none() || sample.pod.is_some())
+        }
+        Traffic::Status { .. } => sample.reply.status().is_some(),
+        Traffic::Errors { .. } | Traffic::Latency { .. } => true,
+    }
 }
 
 /// True if an answer looks as claimed: a clean 200 with this face on this colour, from this pod.

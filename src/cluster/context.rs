@@ -9,8 +9,9 @@ use std::io::{BufRead, ErrorKind, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use k8s_openapi::api::core::v1::Namespace;
 use kube::api::Api;
 use serde::{Deserialize, Serialize};
@@ -20,6 +21,9 @@ use super::kubeconfig::{Minified, minify};
 use super::{Target, client};
 use crate::manifest;
 use crate::private;
+
+/// How long a cluster may take to answer; its user may have to log in meanwhile.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Who says that a context which is used for the first time is meant.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,9 +49,14 @@ struct Fingerprint {
 pub async fn open(name: &str, trust: Trust) -> Result<Target> {
     let minified = minified(name)?;
     let target = write(&minified)?;
-    let fingerprint = fingerprint(&target, minified)
+    let looking = format!(
+        "looking at the cluster of the context `{name}`, {}",
+        minified.server
+    );
+    let fingerprint = tokio::time::timeout(PATIENCE, fingerprint(&target, minified))
         .await
-        .with_context(|| format!("looking at the cluster of the context `{name}`"))?;
+        .unwrap_or_else(|_| bail!("no answer in {} s", PATIENCE.as_secs()))
+        .context(looking)?;
     check(name, fingerprint, trust)?;
     Ok(target)
 }
@@ -106,7 +115,13 @@ fn write(minified: &Minified) -> Result<Target> {
 
 async fn fingerprint(target: &Target, minified: Minified) -> Result<Fingerprint> {
     let namespaces: Api<Namespace> = Api::all(client(target).await?);
-    let system = namespaces.get("kube-system").await?;
+    let system = namespaces
+        .get("kube-system")
+        .await
+        .map_err(|error| match error {
+            kube::Error::Api(status) => anyhow!("{} ({})", status.message, status.code),
+            error => error.into(),
+        })?;
     let authority = match Path::new(&minified.authority) {
         path if path.is_absolute() => {
             fs::read_to_string(path).with_context(|| format!("reading {}", path.display()))?

@@ -47,6 +47,21 @@ pub fn minify(configs: &[(&Path, Value)], name: &str) -> Result<Minified> {
         Some(_) => part("users", "user", "user")?,
         None => json!({}),
     };
+    if cluster["proxy-url"]
+        .as_str()
+        .is_some_and(|url| !url.is_empty())
+    {
+        bail!(
+            "the context `{name}` reaches its server through a `proxy-url`, which Footlights cannot: run \
+             `kubectl --context {name} proxy` and use a context of http://127.0.0.1:8001"
+        );
+    }
+    if user["auth-provider"].is_object() {
+        bail!(
+            "the context `{name}` has credentials of an `auth-provider`, which kubectl has none of since \
+             1.26: use its successor, an exec plugin, or a token"
+        );
+    }
     let server = cluster["server"]
         .as_str()
         .with_context(|| format!("the context `{name}` has a cluster without a server"))?
@@ -127,6 +142,29 @@ mod tests {
                                              "client-key": "/k", "tokenFile": "token"}}],
         });
         vec![(Path::new("/one"), first), (Path::new("/two"), second)]
+    }
+
+    #[test]
+    fn what_cannot_be_used_is_told() {
+        let config = |cluster: Value, user: Value| {
+            json!({"contexts": [{"name": "a", "context": {"cluster": "c", "user": "u"}}],
+                   "clusters": [{"name": "c", "cluster": cluster}], "users": [{"name": "u", "user": user}]})
+        };
+        let proxied = json!({"server": "https://one", "proxy-url": "http://two"});
+        let provider = json!({"auth-provider": {"name": "oidc"}});
+        for (cluster, user, named) in [
+            (proxied, json!({}), "`proxy-url`"),
+            (
+                json!({"server": "https://one"}),
+                provider,
+                "`auth-provider`",
+            ),
+            (json!({}), json!({}), "without a server"),
+        ] {
+            let config = config(cluster, user);
+            let error = minify(&[(Path::new("/"), config)], "a").unwrap_err();
+            assert!(error.to_string().contains(named), "{error}");
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ pub async fn run(args: cli::Rehearse) -> Result<ExitOutcome> {
     let is_good = rehearsed.iter().all(Rehearsed::is_good);
     if args.format == Format::Json {
         let scripts: Vec<Value> = rehearsed.iter().map(Rehearsed::to_json).collect();
-        println!("{}", json!({"ok": is_good, "scripts": scripts}));
+        say(&json!({"ok": is_good, "scripts": scripts}))?;
     }
     if !is_good {
         return Ok(ExitOutcome::ShowFailed);
@@ -132,7 +132,7 @@ async fn rehearse(loaded: &Loaded, args: &cli::Rehearse) -> Result<Rehearsed> {
         results: results.clone(),
     };
     if args.format == Format::Text {
-        println!("{}", loaded.script.file);
+        say(&loaded.script.file)?;
     }
     let outcome = drive(
         engine,
@@ -155,9 +155,13 @@ async fn rehearse(loaded: &Loaded, args: &cli::Rehearse) -> Result<Rehearsed> {
             seconds,
             ..
         } = &rehearsed;
-        println!("{}", report::summary(outcome, results, *seconds));
+        say(&report::summary(outcome, results, *seconds))?;
     }
     Ok(rehearsed)
+}
+
+fn say(line: &impl std::fmt::Display) -> Result<()> {
+    writeln!(std::io::stdout(), "{line}").context("writing the report")
 }
 
 /// Prints each step as it ends.

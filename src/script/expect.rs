@@ -192,13 +192,13 @@ fn problem<T>(message: impl Into<String>, help: impl Into<String>) -> Result<T, 
 
 fn exit(words: &[&str]) -> Result<Claim, Problem> {
     let status = match words {
-        [status] => status.parse().ok(),
+        [status] => status.parse::<u8>().ok(),
         _ => None,
     };
     match status {
-        Some(status) => Ok(Claim::Exit(status)),
+        Some(status) => Ok(Claim::Exit(status.into())),
         None => problem(
-            "`@expect exit` needs one exit status",
+            "`@expect exit` needs one exit status, 0 to 255",
             "write for example `@expect exit 1`",
         ),
     }
@@ -256,6 +256,7 @@ fn condition(words: &[&str]) -> Result<Condition, Problem> {
     }
     let mut namespace = "default";
     let mut within = SOON;
+    once(rest)?;
     let mut rest = rest.iter();
     while let Some(word) = rest.next() {
         let value = rest.next();
@@ -453,6 +454,25 @@ fn look(text: &str) -> Result<Look, Problem> {
     Ok(look)
 }
 
+/// Of two that contradict each other, one would count without a word.
+fn once(words: &[&str]) -> Result<(), Problem> {
+    let key = |word: &str| word.split('=').next().unwrap_or_default().to_owned();
+    for (index, word) in words.iter().enumerate() {
+        let key = key(word);
+        let is_option = ["within", "cells", "user", "-n", "--namespace"].contains(&key.as_str());
+        let again = words[index + 1..]
+            .iter()
+            .any(|later| later.split('=').next() == Some(&key));
+        if is_option && again {
+            return problem(
+                format!("`{key}` stands there twice"),
+                "leave one of them out",
+            );
+        }
+    }
+    Ok(())
+}
+
 fn scope(words: &[&str]) -> Result<Scope, Problem> {
     let mut scope = Scope {
         asked: Asked {
@@ -461,6 +481,7 @@ fn scope(words: &[&str]) -> Result<Scope, Problem> {
         },
         within: WITHIN,
     };
+    once(words)?;
     let mut words = words.iter();
     while let Some(word) = words.next() {
         match (*word, word.split_once('=')) {
@@ -632,6 +653,17 @@ mod tests {
             ("output hello", "between slashes"),
             ("output //", "between slashes"),
             ("output /(/", "no regular expression: unclosed group"),
+            ("exit 256", "0 to 255"),
+            ("exit -1", "0 to 255"),
+            (
+                "all smiley=Grinning within 1s within 2s",
+                "`within` stands there twice",
+            ),
+            (
+                "all smiley=Grinning user=a user=b",
+                "`user` stands there twice",
+            ),
+            ("condition a/b C -n x -n y", "`-n` stands there twice"),
             ("exit", "one exit status"),
             ("exit one", "one exit status"),
         ] {

@@ -170,6 +170,49 @@ fn errors_statuses_and_times_are_judged() {
 }
 
 #[test]
+fn a_gateway_that_says_nothing_proves_nothing() {
+    let dead = |_| (Reply::Unreachable, Duration::ZERO);
+    let missing = |_| {
+        let body = Body::Unreadable;
+        (Reply::Answer { status: 404, body }, Duration::ZERO)
+    };
+    let nameless = |_| {
+        let body = Body::Face {
+            smiley: None,
+            color: Some("blue".into()),
+            soft_errors: false,
+        };
+        (Reply::Answer { status: 200, body }, Duration::ZERO)
+    };
+    for claim in [
+        "share smiley=HeartEyes 0% ±5 within 5s",
+        "share smiley=HeartEyes 4% ±5 within 5s",
+        "none smiley=HeartEyes within 5s",
+    ] {
+        for judge in [
+            judged(claim, dead),
+            judged(claim, missing),
+            judged(claim, nameless),
+        ] {
+            assert_eq!(judge.standing(), Standing::Fails, "{claim}");
+            assert_eq!(judge.seen(), None, "{claim}");
+        }
+    }
+    let judge = judged("status 504 0% ±5 within 5s", dead);
+    assert_eq!(judge.standing(), Standing::Fails);
+    // What was silent before the first face does not count for it.
+    let late = judged(
+        "share smiley=HeartEyes 0% ±5 within 20s",
+        |number| match number {
+            0..1_000 => dead(number),
+            number if number % 2 == 0 => (face(Smiley::HeartEyes), Duration::ZERO),
+            _ => (face(Smiley::Grinning), Duration::ZERO),
+        },
+    );
+    assert_eq!(late.standing(), Standing::Fails);
+}
+
+#[test]
 fn a_quantile_is_told_with_its_interval() {
     let times: Vec<Duration> = (1..=1000).map(Duration::from_millis).collect();
     let seen = times_seen(&times, 0.95);
