@@ -340,9 +340,10 @@ impl Stage<'_> {
             (None, _) if check.holds == Some(true) => format!("{mark} {}", check.text),
             (None, observed) => format!("{mark} {observed}"),
         };
-        let mut lines = self.wrapped(&text, theme.ink(ink));
+        let mut lines = wrap(&[(text, theme.ink(ink))], self.width, 2);
         if check.holds == Some(false) {
-            lines.extend(self.wrapped(&format!("  expected {}", check.text), theme.ink(theme.bad)));
+            let expected = format!("  expected {}", check.text);
+            lines.extend(wrap(&[(expected, theme.ink(theme.bad))], self.width, 2));
         }
         lines
     }
