@@ -41,14 +41,18 @@ impl Look {
 
     /// In few words, as what differs from those before.
     fn told(&self, known: &[Look]) -> String {
-        let is_known_face = known
+        let there = known
             .iter()
-            .any(|k| (&k.user, k.place, &k.face) == (&self.user, self.place, &self.face));
-        match &self.color {
-            Some(color) if is_known_face => {
-                super::Rgb::parse(color).map_or_else(|| color.clone(), super::Rgb::name)
-            }
-            _ => self.face.clone(),
+            .filter(|k| (&k.user, k.place) == (&self.user, self.place));
+        let is_known_face = there.clone().any(|k| k.face == self.face);
+        let is_known_color = there.clone().any(|k| k.color == self.color);
+        let Some(color) = self.color.as_ref().filter(|_| is_known_face) else {
+            return self.face.clone();
+        };
+        let color = super::Rgb::parse(color).map_or_else(|| color.clone(), super::Rgb::name);
+        match is_known_color {
+            true => format!("{} on {color}", self.face),
+            false => color,
         }
     }
 }
@@ -163,5 +167,10 @@ mod tests {
         changes.begin(at(500));
         let first = changes.take(&answer(510, 1, green)).unwrap();
         assert_eq!(first.shows, "green");
+        // Both were seen there, but not together.
+        let both = r##"{"smiley":"😍","color":"#228833"}"##;
+        changes.begin(at(600));
+        let first = changes.take(&answer(610, 0, both)).unwrap();
+        assert_eq!(first.shows, "HeartEyes on green");
     }
 }

@@ -383,6 +383,10 @@ fn short(value: &Value) -> String {
     match value {
         Value::Null => "none".to_owned(),
         Value::String(text) => shorten(text, 40),
+        // A backend, say; but a header is more than its name.
+        Value::Object(fields) if fields.contains_key("name") && !fields.contains_key("value") => {
+            short(&fields["name"])
+        }
         other => shorten(&other.to_string(), 40),
     }
 }
