@@ -131,6 +131,14 @@ fn essence(object: &Value) -> Value {
     if let Some(fields) = object.as_object_mut() {
         fields.remove("status");
     }
+    // A Service's addresses are the server's choice; `None` is its author's.
+    if object["kind"] == "Service"
+        && let Some(spec) = object["spec"].as_object_mut()
+        && spec.get("clusterIP").is_some_and(|ip| ip != "None")
+    {
+        spec.remove("clusterIP");
+        spec.remove("clusterIPs");
+    }
     if let Some(metadata) = object["metadata"].as_object_mut() {
         for field in [
             "managedFields",

@@ -280,7 +280,10 @@ impl Engine {
 fn weight(traffic: &Traffic) -> usize {
     match traffic {
         Traffic::All(_) | Traffic::None(_) => 1,
-        _ => 3,
+        Traffic::Share { .. }
+        | Traffic::Errors { .. }
+        | Traffic::Status { .. }
+        | Traffic::Latency { .. } => 3,
     }
 }
 

@@ -288,6 +288,12 @@ impl Names {
         let rest = text.strip_prefix(&word).unwrap_or("").trim();
         let own = self.macros.contains(&word) || self.is_own(&word);
         if word == "apply" && !own {
+            if rest.starts_with('-') {
+                return Err(directive::Problem {
+                    message: format!("`@apply` takes a file, and no option such as `{rest}`"),
+                    help: "write `<!-- @apply FILE -->`, or run `kubectl apply` with it".to_owned(),
+                });
+            }
             return Ok(Element::Command(Command {
                 text: text.to_owned(),
                 role: Role::Apply(Manifest::File(rest.to_owned())),

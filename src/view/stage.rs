@@ -337,6 +337,10 @@ impl Stage<'_> {
             }
             (None, "") => format!("{mark} {}", check.text),
             // What holds says what it is; what does not, what was there instead.
+            (None, _) if check.holds == Some(true) && check.text.starts_with("condition") => {
+                let claim = check.text.split(" within ").next().unwrap_or_default();
+                format!("{mark} {claim}")
+            }
             (None, _) if check.holds == Some(true) => format!("{mark} {}", check.text),
             (None, observed) => format!("{mark} {observed}"),
         };
