@@ -16,7 +16,7 @@ pub fn judge(wanted: &Condition, object: Option<&Value>) -> (bool, String) {
     let mut told: Vec<String> = Vec::new();
     let mut holds = !lists.is_empty();
     for (parent, conditions) in lists {
-        let (this_holds, mut seen) = judge_one(wanted, &object["metadata"], conditions);
+        let (this_holds, mut seen) = judge_one(wanted, object, conditions);
         if let Some(parent) = parent {
             seen = format!("{seen} for {parent}");
         }
@@ -51,13 +51,15 @@ fn lists_of_conditions(status: &Value) -> Vec<(Option<String>, &[Value])> {
         .collect()
 }
 
-fn judge_one(wanted: &Condition, metadata: &Value, conditions: &[Value]) -> (bool, String) {
+fn judge_one(wanted: &Condition, object: &Value, conditions: &[Value]) -> (bool, String) {
     let Some(seen) = conditions.iter().find(|c| c["type"] == *wanted.condition) else {
         return (false, format!("no condition {} yet", wanted.condition));
     };
     // What was written about an earlier state of the object says nothing about this one.
-    let written_for = seen["observedGeneration"].as_i64();
-    if written_for < metadata["generation"].as_i64() && written_for.is_some() {
+    // A Deployment says for all its conditions what they were written for.
+    let whole = &object["status"]["observedGeneration"];
+    let written_for = seen["observedGeneration"].as_i64().or(whole.as_i64());
+    if written_for.is_some() && written_for < object["metadata"]["generation"].as_i64() {
         return (
             false,
             format!("{} is of an earlier generation", wanted.condition),

@@ -92,7 +92,7 @@ pub async fn drive(
     cast: Cast,
     mut outputs: Vec<Box<dyn Output>>,
 ) -> Result<Outcome> {
-    let (sender, events) = unbounded_channel();
+    let (sender, mut events) = unbounded_channel();
     let stage = outputs
         .iter()
         .find_map(|o| o.stage(engine.state()))
@@ -106,33 +106,34 @@ pub async fn drive(
         pilot,
         clock,
         sender,
-        events,
+        events: &mut events,
         outputs,
     };
     let outcome = show.play(first, &mut world).await;
+    world.hear_out(&mut events).await;
     world.wind_up().await;
     world.close().await;
     outcome
 }
 
 /// A show and its ends.
-struct Show {
+struct Show<'a> {
     engine: Engine,
     pilot: Pilot,
     clock: Clock,
     sender: UnboundedSender<Event>,
-    events: UnboundedReceiver<Event>,
+    events: &'a mut UnboundedReceiver<Event>,
     outputs: Vec<Box<dyn Output>>,
 }
 
-impl Show {
+impl Show<'_> {
     async fn play(self, mut pending: Vec<Effect>, world: &mut World) -> Result<Outcome> {
         let Show {
             mut engine,
             mut pilot,
             clock,
             sender,
-            mut events,
+            events,
             mut outputs,
         } = self;
         let mut ended = std::pin::pin!(crate::mode::terminated());
@@ -167,7 +168,7 @@ impl Show {
                 press(&engine, &clock, &sender, key, &mut pressed_at);
             }
             let event = tokio::select! {
-                event = next(&mut events) => event,
+                event = next(events) => event,
                 key = key(&mut pilot, &engine), if matches!(pilot, Pilot::Keyboard(_)) => match key {
                     Key::Intent(intent) => Event::Intent(intent),
                     Key::Resized => {

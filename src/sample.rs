@@ -2,8 +2,7 @@
 //!
 //! This is the only source of samples (DECISIONS.md, "Truth of traffic").
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -105,17 +104,23 @@ impl Sampler {
                 }
             })
             .collect();
-        let next = Arc::new(AtomicU64::new(0));
-        let began = tokio::time::Instant::now();
+        // The next request's number, and when it may begin: what slow answers delay is not made up for.
+        let next = Arc::new(Mutex::new((0, tokio::time::Instant::now())));
+        let gap = Duration::from_secs_f64(1.0 / rate);
         for _ in 0..at_once {
             let (sampler, turns, next) = (self.clone(), turns.clone(), next.clone());
             probes.spawn(async move {
                 loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let (number, at) = {
+                        let mut next = next.lock().unwrap_or_else(PoisonError::into_inner);
+                        let at = next.1.max(tokio::time::Instant::now());
+                        let number = next.0;
+                        *next = (number + 1, at + gap);
+                        (number, at)
+                    };
                     let (round, turn) =
                         (number as usize / turns.len(), number as usize % turns.len());
-                    tokio::time::sleep_until(began + Duration::from_secs_f64(number as f64 / rate))
-                        .await;
+                    tokio::time::sleep_until(at).await;
                     let Turn { user, cells } = &turns[turn];
                     let cell = cells[round % cells.len()];
                     let sample = sampler.ask(number, shape, cell, user.clone()).await;

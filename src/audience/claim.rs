@@ -217,7 +217,9 @@ impl Judge {
             return;
         }
         self.is_late = true;
-        if self.window.counts.n == 0 || self.age(now) >= self.within + OVERTIME {
+        // An answer that waits for an earlier one will be counted.
+        let is_silent = self.window.counts.n == 0 && self.early.is_empty();
+        if is_silent || self.age(now) >= self.within + OVERTIME {
             self.standing = Standing::Fails;
         }
     }

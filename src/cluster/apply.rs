@@ -59,6 +59,15 @@ pub fn api_of(
     Ok((api, resource))
 }
 
+/// An object with the namespace that it gets.
+pub fn placed(object: &Value, api: &Api<DynamicObject>) -> Value {
+    let mut object = object.clone();
+    if let Some(namespace) = api.namespace() {
+        object["metadata"]["namespace"] = json!(namespace);
+    }
+    object
+}
+
 /// Applies one object as `kubectl apply` does client-side.
 pub async fn apply(
     client: &kube::Client,

@@ -44,8 +44,8 @@ pub fn minify(configs: &[(&Path, Value)], name: &str) -> Result<Minified> {
     };
     let cluster = part("clusters", "cluster", "cluster")?;
     let user = match context["user"].as_str() {
+        None | Some("") => json!({}),
         Some(_) => part("users", "user", "user")?,
-        None => json!({}),
     };
     if cluster["proxy-url"]
         .as_str()

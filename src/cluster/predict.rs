@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 use kube::discovery::Discovery;
 use serde_json::json;
 
-use super::apply::{self, Mode};
+use super::apply::{self, Applied, Mode};
 use crate::diff::{Change, compare};
 use crate::manifest::{self, Document};
 
@@ -18,8 +18,8 @@ pub enum Plain {
     Apply {
         /// The files.
         files: Vec<String>,
-        /// `-n`, or `default`.
-        namespace: String,
+        /// `-n`; none is the context's.
+        namespace: Option<String>,
     },
     /// `kubectl create namespace`.
     CreateNamespace(String),
@@ -45,7 +45,7 @@ pub fn plain(command: &str) -> Option<Plain> {
 
 fn plain_apply(words: &[&str]) -> Option<Plain> {
     let mut files = Vec::new();
-    let mut namespace = "default".to_owned();
+    let mut namespace = None;
     let mut words = words.iter().copied();
     while let Some(word) = words.next() {
         let (flag, value) = match word.split_once('=') {
@@ -56,7 +56,7 @@ fn plain_apply(words: &[&str]) -> Option<Plain> {
             "-f" | "--filename" if value != "-" && !value.contains("://") => {
                 files.push(value.to_owned());
             }
-            "-n" | "--namespace" => value.clone_into(&mut namespace),
+            "-n" | "--namespace" => namespace = Some(value.to_owned()),
             _ => return None,
         }
     }
@@ -70,27 +70,40 @@ pub async fn predict(
     directory: &Path,
 ) -> Result<Vec<Change>> {
     let (documents, namespace) = match plain {
-        Plain::Apply { files, namespace } => (read(files, directory).await?, namespace.as_str()),
+        Plain::Apply { files, namespace } => (read(files, directory).await?, namespace.as_deref()),
         Plain::CreateNamespace(name) => {
             let object =
                 json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            (vec![Document { line: 1, object }], "")
+            (vec![Document { line: 1, object }], None)
         }
     };
+    let namespace = namespace.unwrap_or(client.default_namespace());
     let discovery = Discovery::new(client.clone()).run_aggregated().await?;
     let mut changes = Vec::new();
     for Document { object, .. } in documents {
-        let applied = apply::apply(client, &discovery, &object, namespace, Mode::DryRun).await?;
-        // A new object is shown as its author wrote it, without what the server fills in; one that is
-        // there already is not created.
-        let after = match (&applied.before, plain) {
-            (None, _) => &object,
-            (Some(_), Plain::Apply { .. }) => &applied.after,
-            (Some(_), Plain::CreateNamespace(_)) => continue,
+        let (api, _) = apply::api_of(client, &discovery, &object, namespace)?;
+        let new = apply::placed(&object, &api);
+        let applied = apply::apply(client, &discovery, &object, namespace, Mode::DryRun).await;
+        let change = match (applied, plain) {
+            // A new object is shown as its author wrote it, without what the server fills in.
+            (Ok(Applied { before: None, .. }), _) => compare(None, Some(&new)),
+            (Ok(applied), Plain::Apply { .. }) => {
+                compare(applied.before.as_ref(), Some(&applied.after))
+            }
+            // What is there already is not created.
+            (Ok(_), Plain::CreateNamespace(_)) => None,
+            // The manifest makes its namespace too.
+            (Err(error), _) if is_missing(&error) => compare(None, Some(&new)),
+            (Err(error), _) => return Err(error),
         };
-        changes.extend(compare(applied.before.as_ref(), Some(after)));
+        changes.extend(change);
     }
     Ok(changes)
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    let error = error.downcast_ref::<kube::Error>();
+    matches!(error, Some(kube::Error::Api(status)) if status.code == 404)
 }
 
 async fn read(files: &[String], directory: &Path) -> Result<Vec<Document>> {

@@ -59,7 +59,7 @@ pub async fn apply_all(client: &Client, text: &str, mut tell: impl FnMut(String)
         let place = || format!("line {line}: {}", named(&object));
         let until = Instant::now() + PATIENCE;
         let api = loop {
-            match apply::api_of(client, &discovery, &object, "default") {
+            match apply::api_of(client, &discovery, &object, client.default_namespace()) {
                 Ok((api, _)) => break api,
                 Err(error) if !has_new_kinds || Instant::now() > until => {
                     return Err(error).with_context(place);
@@ -141,7 +141,7 @@ async fn may_come(client: &Client, object: &Value, message: &str) -> bool {
     let namespaces: Api<k8s_openapi::api::core::v1::Namespace> = Api::all(client.clone());
     let namespace = object["metadata"]["namespace"]
         .as_str()
-        .unwrap_or("default");
+        .unwrap_or(client.default_namespace());
     matches!(namespaces.get_opt(namespace).await, Ok(Some(_)))
 }
 
@@ -182,7 +182,8 @@ pub async fn predict(client: &Client, text: &str) -> Result<Vec<Change>> {
     let mut changes = Vec::new();
     for Document { object, .. } in in_order(text)? {
         // What is not served yet, or in no namespace yet, is new.
-        let Ok((api, _)) = apply::api_of(client, &discovery, &object, "default") else {
+        let namespace = client.default_namespace();
+        let Ok((api, _)) = apply::api_of(client, &discovery, &object, namespace) else {
             changes.extend(compare(None, Some(&object)));
             continue;
         };
@@ -198,7 +199,7 @@ pub async fn predict(client: &Client, text: &str) -> Result<Vec<Change>> {
             .map(serde_json::to_value)
             .transpose()?;
         let change = match &before {
-            None => compare(None, Some(&object)),
+            None => compare(None, Some(&apply::placed(&object, &api))),
             Some(before) => {
                 let after = api.patch(name, &parameters, &Patch::Apply(&object)).await?;
                 compare(Some(before), Some(&serde_json::to_value(after)?))

@@ -1,6 +1,6 @@
 //! What becomes of the cluster when a show is over.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use anyhow::Result;
 use kube::Client;
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::apply::api_of;
 use crate::diff::{Change, Verb};
-use crate::engine::Event;
+use crate::engine::{Event, Id};
 
 /// What is done with the cluster at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,8 @@ fn identity(change: &Change) -> Identity {
 /// created, and then was, is certainly the show's.
 #[derive(Debug, Default)]
 pub(super) struct Created {
-    predicted: BTreeSet<Identity>,
+    /// By the number of the step that is to create it.
+    predicted: BTreeMap<Identity, Id>,
     /// In order of creation.
     certain: Vec<Identity>,
     perhaps: Vec<Identity>,
@@ -49,13 +50,13 @@ impl Created {
     /// Looks at what the show is told.
     pub(super) fn notice(&mut self, event: &Event) {
         match event {
-            Event::Predicted(_, changes) => {
+            Event::Predicted(id, changes) => {
                 let created = changes.iter().filter(|c| c.verb == Verb::Created);
                 for identity in created.map(identity) {
                     // What was not there at the dry run may have come before we are told of it.
                     match self.perhaps.iter().position(|came| *came == identity) {
                         Some(at) => self.certain.push(self.perhaps.remove(at)),
-                        None => drop(self.predicted.insert(identity)),
+                        None => drop(self.predicted.insert(identity, *id)),
                     }
                 }
             }
@@ -63,8 +64,8 @@ impl Created {
                 let identity = identity(change);
                 // One prediction is of one creation: a later one may be anybody's.
                 match self.predicted.remove(&identity) {
-                    true => self.certain.push(identity),
-                    false => self.perhaps.push(identity),
+                    Some(_) => self.certain.push(identity),
+                    None => self.perhaps.push(identity),
                 }
             }
             Event::Changed(change) if change.verb == Verb::Deleted => {
@@ -72,8 +73,17 @@ impl Created {
                 self.certain.retain(|identity| *identity != gone);
                 self.perhaps.retain(|identity| *identity != gone);
             }
+            // What a failed step was to create may come from anybody now.
+            Event::Exited(id, exit) if exit.status != 0 => {
+                self.predicted.retain(|_, step| step != id);
+            }
             _ => {}
         }
+    }
+
+    /// True while something that was predicted has not come.
+    pub(super) fn waits(&self) -> bool {
+        !self.predicted.is_empty()
     }
 
     /// Deletes what is certainly the show's, the last first; says what else was created meanwhile.
@@ -120,6 +130,7 @@ fn named((_, kind, namespace, name): &Identity) -> String {
 mod tests {
     use super::*;
     use crate::diff::compare;
+    use crate::engine::Exit;
 
     fn change(name: &str, verb: Verb) -> Change {
         let object = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}});
@@ -146,5 +157,16 @@ mod tests {
         let late = change("other", Verb::Created);
         created.notice(&Event::Predicted(2, vec![late]));
         assert_eq!(names(&created.certain), ["b", "other"]);
+
+        created.notice(&Event::Predicted(3, vec![change("c", Verb::Created)]));
+        assert!(created.waits());
+        let exit = Exit {
+            status: 1,
+            ..Exit::default()
+        };
+        created.notice(&Event::Exited(3, exit));
+        assert!(!created.waits());
+        created.notice(&Event::Changed(change("c", Verb::Created)));
+        assert_eq!(names(&created.perhaps), ["a", "c"]);
     }
 }

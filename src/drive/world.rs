@@ -11,7 +11,7 @@ use futures::TryStreamExt;
 use kube::discovery::Discovery;
 use kube::runtime::{WatchStreamExt, watcher};
 use serde_json::Value;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinSet;
 
@@ -138,6 +138,23 @@ impl World {
             early: Arc::default(),
             tasks,
             route_created: None,
+        }
+    }
+
+    /// Hears the end of what is going on, where what came is cleaned up: a server is told of a step's
+    /// objects before their watches tell of them.
+    pub async fn hear_out(&mut self, events: &mut UnboundedReceiver<Event>) {
+        if self.afterwards != Afterwards::CleanUp {
+            return;
+        }
+        let until = tokio::time::Instant::now() + PREDICTION;
+        while let Ok(event) = events.try_recv() {
+            self.notice(&event);
+        }
+        while self.created.waits()
+            && let Ok(Some(event)) = tokio::time::timeout_at(until, events.recv()).await
+        {
+            self.notice(&event);
         }
     }
 
@@ -489,7 +506,9 @@ async fn watch_object(
 ) -> Result<()> {
     let discovery = Discovery::new(client.clone()).run_aggregated().await?;
     let kind = kinds::find(&discovery, &condition.kind)?;
-    let api = kinds::api(client, &kind, &condition.namespace);
+    let namespace = condition.namespace.as_deref();
+    let namespace = namespace.unwrap_or(client.default_namespace());
+    let api = kinds::api(client, &kind, namespace);
     let stream = watcher::watch_object(api, &condition.name).default_backoff();
     let mut stream = std::pin::pin!(stream);
     while let Some(object) = stream.try_next().await? {

@@ -30,7 +30,10 @@ pub async fn run(args: cli::Screenshot) -> Result<ExitOutcome> {
     let loaded = show::load(Some(&args.script), &args.args, &args.demosh, &args.on)?;
     let theme = Theme::named(&args.theme)?;
     let steps: BTreeSet<usize> = args.steps.iter().copied().collect();
-    // Opened first: a place that cannot be written to is told before the script is run.
+    let cast = loaded
+        .cast(Input::Nobody, &args.on, Afterwards::CleanUp)
+        .await?;
+    // A place that cannot be written to is told before the script is run.
     let files = open(&steps, &args)?;
     let settings = Settings {
         on_failure: OnFailure::Stop,
@@ -53,9 +56,6 @@ pub async fn run(args: cli::Screenshot) -> Result<ExitOutcome> {
         screens: screens.clone(),
         above: Above::default(),
     };
-    let cast = loaded
-        .cast(Input::Nobody, &args.on, Afterwards::CleanUp)
-        .await?;
     let pilot = Pilot::Auto(Box::new(move |state| {
         let mut wanted = wanted.borrow_mut();
         match wanted.steps.first() {

@@ -40,6 +40,15 @@ pub fn write(suites: &[Suite<'_>]) -> String {
                 skipped: false,
             });
         }
+        if *suite.outcome == Outcome::Quit {
+            cases.push(Case {
+                class: suite.script.to_owned(),
+                name: "its end".to_owned(),
+                seconds: 0.0,
+                failure: Some(("stopped before its end".to_owned(), String::new())),
+                skipped: false,
+            });
+        }
         let failures = cases.iter().filter(|case| case.failure.is_some()).count();
         let skipped = cases.iter().filter(|case| case.skipped).count();
         text += &format!(

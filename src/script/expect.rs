@@ -118,8 +118,8 @@ pub struct Condition {
     pub kind: String,
     /// The object's name.
     pub name: String,
-    /// Its namespace: `-n`.
-    pub namespace: String,
+    /// Its namespace: `-n`; none is the context's.
+    pub namespace: Option<String>,
     /// The condition's type.
     pub condition: String,
     /// Its status: `True` unless another is claimed.
@@ -254,14 +254,14 @@ fn condition(words: &[&str]) -> Result<Condition, Problem> {
             HELP,
         );
     }
-    let mut namespace = "default";
+    let mut namespace = None;
     let mut within = SOON;
     once(rest)?;
     let mut rest = rest.iter();
     while let Some(word) = rest.next() {
         let value = rest.next();
         match (*word, value) {
-            ("-n" | "--namespace", Some(value)) => namespace = value,
+            ("-n" | "--namespace", Some(value)) => namespace = Some((*value).to_owned()),
             ("within", value) => within = time(value)?,
             _ => {
                 return problem(
@@ -274,7 +274,7 @@ fn condition(words: &[&str]) -> Result<Condition, Problem> {
     Ok(Condition {
         kind: kind.to_owned(),
         name: name.to_owned(),
-        namespace: namespace.to_owned(),
+        namespace,
         condition: condition.to_owned(),
         status: status.to_owned(),
         within,
@@ -611,7 +611,7 @@ mod tests {
         let expected = Condition {
             kind: "gtw".into(),
             name: "ingress".into(),
-            namespace: "x".into(),
+            namespace: Some("x".into()),
             condition: "Programmed".into(),
             status: "False".into(),
             within: Duration::from_secs(3),
